@@ -36,6 +36,11 @@ impl Backoff {
         self.until.is_none_or(|until| now >= until)
     }
 
+    /// Whether the last attempt failed.
+    pub const fn is_waiting(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Counts a further failure and returns when to try again: after half a step to a step; the next step is twice as long.
     /// `retry_after` is the wait that the other side asked for.
     pub fn failed(&mut self, now: Moment, retry_after: Option<Duration>) -> Moment {

@@ -180,6 +180,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::IncidentMissed { .. }
         | Fact::EvidenceUnusable { .. }
         | Fact::AddressHeld { .. }
+        | Fact::MaintenanceChanged { .. }
         | Fact::Resumed { .. } => true,
     }
 }

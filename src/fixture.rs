@@ -9,6 +9,7 @@ use crate::domain::board::{
 };
 use crate::domain::carrying::{CannotTell, Carrying};
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
+use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
@@ -203,6 +204,8 @@ pub(crate) fn status() -> Status {
             carrying: Carrying::of(Assessment::Down),
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(20),
+            accepted_routes: None,
+            maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Down, false)],
         },
         TunnelStatus {
@@ -218,6 +221,8 @@ pub(crate) fn status() -> Status {
             carrying: Carrying::CannotTell(CannotTell::AwsUnknown),
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(30),
+            accepted_routes: None,
+            maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Up, false)],
         },
     ];

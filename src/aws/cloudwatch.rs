@@ -1,5 +1,5 @@
-//! CloudWatch, read and written: its view of the tunnels (the metric `TunnelState` of the namespace `AWS/VPN`), and the daemon's
-//! own metrics by `PutMetricData`.
+//! CloudWatch, read and written: its view of the tunnels (the metric `TunnelState` of the namespace `AWS/VPN`), the bytes of
+//! those that are down (`TunnelDataIn`, `TunnelDataOut`), and the daemon's own metrics by `PutMetricData`.
 
 mod dimensions;
 
@@ -25,7 +25,7 @@ use super::text::{CODE_MAX, MESSAGE_MAX, line};
 use super::timing::Exchange;
 use crate::catalogue::parts::{Detail, Oddity};
 use crate::clock;
-use crate::domain::event::{Datapoint, FoundUnder, History, Reading};
+use crate::domain::event::{Datapoint, FoundUnder, History, Reading, TunnelData};
 use crate::domain::names::{AwsPlace, TunnelId, VpnId};
 use crate::domain::request::HistoryRequest;
 use crate::domain::time::Stamp;
@@ -50,36 +50,46 @@ pub(super) struct CloudWatch {
 }
 
 impl CloudWatch {
-    /// Asks about every watched tunnel.
+    /// Asks about every watched tunnel, and for the bytes of those that an end calls down.
     pub(super) async fn ask(
         &mut self,
         connection: &AwsConnection,
         coverage: &Coverage,
+        called_down: &BTreeSet<TunnelId>,
     ) -> Result<SourceAnswer, Failure> {
         if connection.place.region.is_none() {
             return Err(Failure::no_region(Call::GetMetricData));
         }
         let tunnels: Vec<&TunnelId> = coverage.tunnels().collect();
         let mut answer: Option<SourceAnswer> = None;
-        for batch in tunnels.chunks(PER_CALL) {
+        for batch in tunnels.chunks(if called_down.is_empty() { PER_CALL } else { PER_CALL / 3 }) {
             let first = answer.is_none();
             let asked: Vec<Dimensions> = batch.iter().map(|tunnel| self.known.of(tunnel)).collect();
-            let (mut pages, mut exchange, assumed) = self.batch(connection, coverage, &asked).await?;
+            let mut queries = states(&asked);
+            for (index, _) in batch.iter().enumerate().filter(|(_, tunnel)| called_down.contains(**tunnel)) {
+                queries.extend([BYTES_IN, BYTES_OUT].map(|metric| metric.query(index, &asked[index])));
+            }
+            let (mut pages, mut exchange, assumed) = self.batch(connection, coverage, &queries).await?;
             let date = exchange.date.ok_or_else(|| {
                 Failure::garbage(Call::GetMetricData, &connection.place, "the answer has no Date")
             })?;
             self.clock = Some(exchange);
             let off = date.since(assumed).max(assumed.since(date));
             let date = if first && off > CLOCK_TOLERANCE {
-                (pages, exchange, _) = self.batch(connection, coverage, &asked).await?;
+                (pages, exchange, _) = self.batch(connection, coverage, &queries).await?;
                 exchange.date.unwrap_or(date)
             } else {
                 date
             };
             let answer = answer.get_or_insert_with(|| SourceAnswer::at(exchange.asked, date));
             for (index, (tunnel, dimensions)) in batch.iter().zip(asked).enumerate() {
-                let (reading, remark) =
-                    pages.read(&query_id(index), tunnel, found_under(tunnel, &dimensions));
+                let under = found_under(tunnel, &dimensions);
+                let (reading, remark) = pages.read(&STATE.id(index), tunnel, under);
+                if called_down.contains(*tunnel) {
+                    let [bytes_in, bytes_out] =
+                        [BYTES_IN, BYTES_OUT].map(|metric| pages.bytes(&metric.id(index), under));
+                    answer.data.push(((*tunnel).clone(), TunnelData { bytes_in, bytes_out }));
+                }
                 if let Reading::TunnelState(Some(_)) = reading {
                     self.known.found(tunnel, dimensions, exchange.asked);
                 }
@@ -142,7 +152,7 @@ impl CloudWatch {
         }
         for batch in wanted.chunks(PER_CALL) {
             let asked: Vec<Dimensions> = batch.iter().map(|(_, dimensions)| dimensions.clone()).collect();
-            let pages = match self.batch(connection, coverage, &asked).await {
+            let pages = match self.batch(connection, coverage, &states(&asked)).await {
                 Ok((pages, _, _)) => pages,
                 Err(failure) => {
                     Detail::LookupFailed(&failure).record().emit();
@@ -153,7 +163,7 @@ impl CloudWatch {
                 let index = match sought {
                     Sought::Tunnel(index) => *index,
                     Sought::Connection(vpn) => {
-                        if pages.has_data(&query_id(number)) {
+                        if pages.has_data(&STATE.id(number)) {
                             self.known.confirm(vpn, now);
                         }
                         continue;
@@ -161,7 +171,7 @@ impl CloudWatch {
                 };
                 let Some((tunnel, reading)) = answer.readings.get_mut(index) else { continue };
                 let under = found_under(tunnel, dimensions);
-                let (found, _) = pages.read(&query_id(number), tunnel, under);
+                let (found, _) = pages.read(&STATE.id(number), tunnel, under);
                 let is_better = *reading == Reading::TunnelState(None) || strangers.contains(tunnel);
                 if is_better && matches!(found, Reading::TunnelState(Some(_))) {
                     *reading = found;
@@ -173,19 +183,17 @@ impl CloudWatch {
         }
     }
 
-    /// Queries `TunnelState` under these dimensions; also returns the assumed time at AWS.
+    /// Makes these queries; also returns the assumed time at AWS.
     async fn batch(
         &self,
         connection: &AwsConnection,
         coverage: &Coverage,
-        asked: &[Dimensions],
+        queries: &[MetricDataQuery],
     ) -> Result<(Pages, Exchange, Stamp), Failure> {
         let now = clock::now();
         let at_aws = self.clock.and_then(|exchange| exchange.aws_time(now.mono)).unwrap_or(now.wall);
         let start = at_aws - coverage.stale_after - MARGIN_BEFORE;
         let end = at_aws + MARGIN_AFTER;
-        let queries: Vec<MetricDataQuery> =
-            asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
         let mut pages = Pages::default();
         let mut first: Option<Exchange> = None;
         let mut token: Option<String> = None;
@@ -193,7 +201,7 @@ impl CloudWatch {
             let query = connection
                 .cloudwatch
                 .get_metric_data()
-                .set_metric_data_queries(Some(queries.clone()))
+                .set_metric_data_queries(Some(queries.to_vec()))
                 .start_time(DateTime::from_millis(start.as_millis()))
                 .end_time(DateTime::from_millis(end.as_millis()))
                 .scan_by(ScanBy::TimestampDescending)
@@ -222,27 +230,47 @@ enum Sought {
     Connection(VpnId),
 }
 
-/// Ids must begin with a lower-case letter.
-fn query_id(index: usize) -> String {
-    format!("t{index}")
+/// A metric of the namespace `AWS/VPN`.
+struct TunnelMetric {
+    /// Its queries' ids begin with this; a lower-case letter, as they must.
+    letter: char,
+    name: &'static str,
+    statistic: &'static str,
+}
+
+const STATE: TunnelMetric = TunnelMetric { letter: 't', name: "TunnelState", statistic: "Average" };
+const BYTES_IN: TunnelMetric = TunnelMetric { letter: 'i', name: "TunnelDataIn", statistic: "Sum" };
+const BYTES_OUT: TunnelMetric = TunnelMetric { letter: 'o', name: "TunnelDataOut", statistic: "Sum" };
+
+impl TunnelMetric {
+    /// The id of its query about a tunnel.
+    fn id(&self, index: usize) -> String {
+        format!("{}{index}", self.letter)
+    }
+
+    fn query(&self, index: usize, dimensions: &Dimensions) -> MetricDataQuery {
+        let dimension =
+            |(name, value): &(String, String)| Dimension::builder().name(name).value(value).build();
+        let metric = Metric::builder()
+            .namespace("AWS/VPN")
+            .metric_name(self.name)
+            .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
+            .build();
+        let period = i32::try_from(PERIOD.as_secs()).unwrap_or(i32::MAX);
+        let statistic = MetricStat::builder().metric(metric).period(period).stat(self.statistic).build();
+        MetricDataQuery::builder().id(self.id(index)).metric_stat(statistic).return_data(true).build()
+    }
+}
+
+/// The queries for `TunnelState` under these dimensions.
+fn states(asked: &[Dimensions]) -> Vec<MetricDataQuery> {
+    asked.iter().enumerate().map(|(index, dimensions)| STATE.query(index, dimensions)).collect()
 }
 
 /// Said once for each tunnel; `/status` always shows it with AWS's text.
 fn say_where(tunnel: &TunnelId, dimensions: &Dimensions) {
     let names: Vec<&str> = dimensions.iter().map(|(name, _)| name.as_str()).collect();
     Oddity::TunnelStateElsewhere { tunnel, dimensions: &names.join(", ") }.record().emit();
-}
-
-fn query(id: &str, dimensions: &Dimensions) -> MetricDataQuery {
-    let dimension = |(name, value): &(String, String)| Dimension::builder().name(name).value(value).build();
-    let metric = Metric::builder()
-        .namespace("AWS/VPN")
-        .metric_name("TunnelState")
-        .set_dimensions(Some(dimensions.iter().map(dimension).collect()))
-        .build();
-    let period = i32::try_from(PERIOD.as_secs()).unwrap_or(i32::MAX);
-    let statistic = MetricStat::builder().metric(metric).period(period).stat("Average").build();
-    MetricDataQuery::builder().id(id).metric_stat(statistic).return_data(true).build()
 }
 
 /// The results of one query, from all its pages.
@@ -255,6 +283,7 @@ struct Pages {
 #[derive(Debug, Default)]
 struct FoundPoints {
     newest: Option<(Stamp, f64)>,
+    second: Option<(Stamp, f64)>,
     trouble: Option<&'static str>,
 }
 
@@ -272,6 +301,17 @@ impl Pages {
 
     fn has_data(&self, id: &str) -> bool {
         self.results.get(id).is_some_and(|found| found.newest.is_some())
+    }
+
+    /// The newest two sums of bytes, the newest first; none of a result that is missing or invalid, because no verdict depends on it.
+    fn bytes(&self, id: &str, under: FoundUnder) -> [Option<Datapoint>; 2] {
+        let Some(FoundPoints { newest, second, trouble: None }) = self.results.get(id) else {
+            return [None, None];
+        };
+        [newest, second].map(|point| {
+            let valid = point.filter(|(_, value)| value.is_finite() && *value >= 0.0);
+            valid.map(|(stamp, value)| Datapoint { stamp, period: PERIOD, value, under })
+        })
     }
 
     fn read(&self, id: &str, tunnel: &TunnelId, under: FoundUnder) -> (Reading, Option<Remark>) {
@@ -314,8 +354,11 @@ impl FoundPoints {
                 continue;
             };
             let stamp = Stamp::from_millis(millis);
-            if self.newest.is_none_or(|(newest, _)| stamp > newest) {
-                self.newest = Some((stamp, *value));
+            let is_after = |known: Option<(Stamp, f64)>| known.is_none_or(|(known, _)| stamp > known);
+            if is_after(self.newest) {
+                self.second = self.newest.replace((stamp, *value));
+            } else if is_after(self.second) && self.newest.is_some_and(|(newest, _)| stamp < newest) {
+                self.second = Some((stamp, *value));
             }
         }
     }
@@ -339,8 +382,7 @@ impl CloudWatch {
         let garbage = |what: &str| Failure::garbage(Call::GetMetricData, &connection.place, what);
         let tunnels = &tunnels[..tunnels.len().min(PER_CALL)];
         let asked: Vec<Dimensions> = tunnels.iter().map(|tunnel| self.known.of(tunnel)).collect();
-        let queries: Vec<MetricDataQuery> =
-            asked.iter().enumerate().map(|(index, dimensions)| query(&query_id(index), dimensions)).collect();
+        let queries = states(&asked);
         let mut points: Vec<(TunnelId, Vec<Datapoint>)> =
             tunnels.iter().map(|tunnel| (tunnel.clone(), Vec::new())).collect();
         let mut first: Option<Exchange> = None;
@@ -357,7 +399,7 @@ impl CloudWatch {
             let (page, exchange) = call(Call::GetMetricData, &connection.place, send).await?;
             first.get_or_insert(exchange);
             for result in page.metric_data_results() {
-                let of = (0..tunnels.len()).find(|index| result.id() == Some(&query_id(*index)));
+                let of = (0..tunnels.len()).find(|index| result.id() == Some(&STATE.id(*index)));
                 let Some((index, (tunnel, points))) =
                     of.and_then(|index| Some((index, points.get_mut(index)?)))
                 else {
@@ -529,6 +571,29 @@ mod tests {
             MetricDataResult::builder().id("t0").timestamps(DateTime::from_secs(i64::MAX)).values(1.0);
         assert_eq!(reading(vec![timeless.build()]), Reading::Garbage);
         assert_eq!(reading(vec![]), Reading::Garbage);
+    }
+
+    #[test]
+    fn the_newest_two_sums_of_bytes_are_kept_wherever_they_are() {
+        let point = |at, value| Some(Datapoint::of_minute(Stamp::from_secs(at), value));
+        let bytes = |results: Vec<MetricDataResult>| {
+            let mut pages = Pages::default();
+            for result in results {
+                pages.add(GetMetricDataOutput::builder().metric_data_results(result).build());
+            }
+            pages.bytes("t0", FoundUnder::VpnAndAddress)
+        };
+        let page = |points| result(StatusCode::Complete, points);
+        let both = [point(180, 7.0), point(120, 0.0)];
+        assert_eq!(bytes(vec![page(&[(180, 7.0), (120, 0.0), (60, 5.0)])]), both);
+        assert_eq!(bytes(vec![page(&[(60, 5.0), (120, 0.0), (180, 7.0)])]), both);
+        assert_eq!(bytes(vec![page(&[(120, 0.0), (180, 7.0), (60, 5.0)])]), both);
+        assert_eq!(bytes(vec![page(&[(60, 5.0)]), page(&[(180, 7.0), (180, 7.0), (120, 0.0)])]), both);
+        assert_eq!(bytes(vec![page(&[(60, 5.0)])]), [point(60, 5.0), None]);
+        assert_eq!(bytes(vec![page(&[(120, f64::NAN), (60, -1.0)])]), [None, None]);
+        assert_eq!(bytes(vec![page(&[])]), [None, None]);
+        assert_eq!(bytes(vec![]), [None, None]);
+        assert_eq!(bytes(vec![result(StatusCode::Forbidden, &[(60, 1.0)])]), [None, None]);
     }
 
     #[test]

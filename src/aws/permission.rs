@@ -46,6 +46,8 @@ calls! {
     ListMetrics: "CloudWatch", "cloudwatch:ListMetrics", "*";
     /// EC2's view of the tunnels.
     DescribeVpnConnections: "EC2", "ec2:DescribeVpnConnections", "*";
+    /// When AWS replaces, or has replaced, a tunnel's endpoint.
+    GetVpnTunnelReplacementStatus: "EC2", "ec2:GetVpnTunnelReplacementStatus", "the VPN connection (arn:aws:ec2:REGION:ACCOUNT:vpn-connection/ID)";
     /// The daemon's own metrics.
     PutMetricData: "CloudWatch", "cloudwatch:PutMetricData", "* (limit it by the condition cloudwatch:namespace)";
     /// Looks for records to adopt.

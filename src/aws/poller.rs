@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! driver ─ AwsRequest ──► run ─ ask (capacity 1: one more waits) ─► source task ─ Event::{Answered, Refused} ─► driver
-//!       └ watch<Plan> ──┘  └ watch<Coverage> ─────────────────────┘         └─ Health, PollOutcome
+//!       └ watch<Plan> ──┘  └ watch<Coverage>, watch<called down> ─┘         └─ Health, PollOutcome
 //! ```
 //! A source has at most one call in flight; a request that arrives meanwhile causes one more call after it. But a call for
-//! history is dropped for a request about the present: its answer may take long just when the line is back. After a failure a
-//! source pauses, and requests in that time are answered `Refused`. A task may be dropped at any await: it owns nothing but its
+//! history is dropped for a request about the present: its answer may take long just when the line is back. So is one about
+//! maintenance, which the task of EC2 makes by itself, at the pace of [`Rounds`]. After a failure a source pauses, and requests in that time are answered `Refused`. A task may be dropped at any await: it owns nothing but its
 //! knowledge of AWS's clock.
 //!
 //! The driver sets the plan before it sends requests for it, and the plan is read before each request. So no request is about an
 //! unknown source: neither the first after a start, nor the first after a reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -21,18 +21,23 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::budget::Urgency;
 use super::cloudwatch::CloudWatch;
 use super::connection::AwsConnections;
 use super::ec2;
+use super::ec2::rounds::Rounds;
 use super::errors::{Failure, FailureKind};
 use super::permission::Call;
 use super::source::{Agreement, Coverage, IdCheck, Remark, SourceAnswer};
 use crate::backoff::Backoff;
+use crate::catalogue::parts::Detail;
 use crate::clock;
 use crate::domain::event::{AwsAnswer, Event, History};
+use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{AwsPlace, SourceId, SourceKind, TunnelId};
 use crate::domain::plan::Plan;
-use crate::domain::request::{AwsRequest, HistoryRequest};
+use crate::domain::request::{AwsRequest, HistoryRequest, ViewsRequest};
+use crate::domain::time::{Moment, Stamp};
 use crate::health::{Code, Component, Health, Problem};
 
 /// History requests that may wait for one source.
@@ -60,6 +65,8 @@ struct Handle {
     asks: mpsc::Sender<()>,
     histories: mpsc::Sender<HistoryRequest>,
     watch: watch::Sender<Arc<Coverage>>,
+    /// The tunnels that an end calls down, by the newest request.
+    down: watch::Sender<Arc<BTreeSet<TunnelId>>>,
     task: AbortHandle,
 }
 
@@ -93,20 +100,24 @@ where
                 watched = newest;
             }
             match request {
-                Some(AwsRequest::Views(source)) => self.ask(source).await,
+                Some(AwsRequest::Views(request)) => self.ask(request).await,
                 Some(AwsRequest::History(request)) => self.ask_history(request).await,
                 None => {}
             }
         }
     }
 
-    async fn ask(&mut self, source: SourceId) {
+    async fn ask(&mut self, request: ViewsRequest) {
+        let ViewsRequest { source, called_down } = request;
         match self.tasks.get(&source) {
             // Full: a request already waits for the end of the current call, and covers this one.
-            Some(handle) => match handle.asks.try_send(()) {
-                Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
-                Err(mpsc::error::TrySendError::Closed(())) => self.refuse(source).await,
-            },
+            Some(handle) => {
+                handle.down.send_replace(Arc::new(called_down));
+                match handle.asks.try_send(()) {
+                    Ok(()) | Err(mpsc::error::TrySendError::Full(())) => {}
+                    Err(mpsc::error::TrySendError::Closed(())) => self.refuse(source).await,
+                }
+            }
             // A request for a source that a newer plan has dropped.
             None => self.refuse(source).await,
         }
@@ -164,9 +175,11 @@ where
         let (asks, requests) = mpsc::channel(1);
         let (histories, histories_in) = mpsc::channel(HISTORIES);
         let (watch, watched) = watch::channel(watch);
+        let (down, called_down) = watch::channel(Arc::default());
         let task = SourceTask::new(source.clone(), (self.make)(source), self.outlets.clone());
-        let task = tokio::spawn(task.run(requests, histories_in, watched)).abort_handle();
-        Handle { asks, histories, watch, task }
+        let inlets = Inlets { requests, histories: histories_in, watched, called_down };
+        let task = tokio::spawn(task.run(inlets)).abort_handle();
+        Handle { asks, histories, watch, down, task }
     }
 }
 
@@ -347,8 +360,18 @@ trait Ask: Send + 'static {
     /// The call that it makes.
     fn call(&self) -> Call;
 
-    /// Asks about every watched tunnel.
-    fn ask(&mut self, coverage: &Coverage) -> impl Future<Output = Result<SourceAnswer, Failure>> + Send;
+    /// Asks about every watched tunnel, and more about those that an end calls down.
+    fn ask(
+        &mut self,
+        coverage: &Coverage,
+        called_down: &BTreeSet<TunnelId>,
+    ) -> impl Future<Output = Result<SourceAnswer, Failure>> + Send;
+
+    /// Asks about the maintenance of a tunnel's endpoint; returns the answer with its Date.
+    fn maintenance(
+        &mut self,
+        tunnel: &TunnelId,
+    ) -> impl Future<Output = Result<(Maintenance, Stamp), Failure>> + Send;
 
     /// Asks about the state of these tunnels over a period.
     fn history(
@@ -382,16 +405,34 @@ impl Ask for AwsSource {
         }
     }
 
-    async fn ask(&mut self, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
+    async fn ask(
+        &mut self,
+        coverage: &Coverage,
+        called_down: &BTreeSet<TunnelId>,
+    ) -> Result<SourceAnswer, Failure> {
         let connection = self.connections.at(&self.place).await;
         let answer = match self.kind {
-            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage).await,
+            SourceKind::CloudWatch => self.cloudwatch.ask(&connection, coverage, called_down).await,
             SourceKind::Ec2 => ec2::ask(&connection, coverage).await,
         };
         // A source is asked again soon, whatever the result.
         answer
             .inspect(|_| connection.accepted())
             .inspect_err(|failure| _ = self.connections.renew_after(failure, &connection))
+    }
+
+    async fn maintenance(&mut self, tunnel: &TunnelId) -> Result<(Maintenance, Stamp), Failure> {
+        let call = Call::GetVpnTunnelReplacementStatus;
+        let turn = self.connections.budget(call.service(), &self.place).turn(Urgency::LookUp).await;
+        let turn = turn.ok_or_else(|| Failure::timed_out(call, &self.place))?;
+        let connection = self.connections.at(&self.place).await;
+        let answer = ec2::maintenance(&connection, tunnel).await;
+        answer.inspect(|_| connection.accepted()).inspect_err(|failure| {
+            if let FailureKind::Throttled { .. } = failure.kind {
+                turn.throttled();
+            }
+            self.connections.renew_after(failure, &connection);
+        })
     }
 
     async fn history(&mut self, request: &HistoryRequest, tunnels: &[TunnelId]) -> Result<History, Failure> {
@@ -406,6 +447,13 @@ impl Ask for AwsSource {
     }
 }
 
+/// Waits until a tunnel is due; `None` at once if there is none, which ends the wait for it.
+async fn due(next: Option<(Moment, TunnelId)>) -> Option<TunnelId> {
+    let (due, tunnel) = next?;
+    tokio::time::sleep_until(clock::timer_at(due)).await;
+    Some(tunnel)
+}
+
 /// The task of one source.
 struct SourceTask<Source> {
     id: SourceId,
@@ -415,32 +463,74 @@ struct SourceTask<Source> {
     /// Whether the failed call that `backoff` waits after reached AWS.
     reached: bool,
     reporter: Reporter,
+    rounds: Rounds,
+}
+
+/// What a source task is given.
+struct Inlets {
+    requests: mpsc::Receiver<()>,
+    histories: mpsc::Receiver<HistoryRequest>,
+    watched: watch::Receiver<Arc<Coverage>>,
+    called_down: watch::Receiver<Arc<BTreeSet<TunnelId>>>,
+}
+
+/// What a source task does next.
+enum Step {
+    Poll,
+    LookBack(HistoryRequest),
+    /// There is a new plan.
+    Watch,
+    Maintenance(TunnelId),
 }
 
 impl<Source: Ask> SourceTask<Source> {
     fn new(id: SourceId, source: Source, outlets: Outlets) -> Self {
         let reporter = Reporter::new(&id, outlets.health.clone());
-        Self { id, source, outlets, backoff: Backoff::random(), reached: false, reporter }
+        let (backoff, rounds) = (Backoff::random(), Rounds::new(Backoff::random()));
+        Self { id, source, outlets, backoff, reached: false, reporter, rounds }
     }
 
     /// Answers every request, until the requests close or nobody receives the answers.
-    async fn run(
-        mut self,
-        mut requests: mpsc::Receiver<()>,
-        mut histories: mpsc::Receiver<HistoryRequest>,
-        watched: watch::Receiver<Arc<Coverage>>,
-    ) {
+    async fn run(mut self, inlets: Inlets) {
+        let Inlets { mut requests, mut histories, mut watched, called_down } = inlets;
+        self.go_round(&watched.borrow_and_update());
         loop {
-            // The present comes before the past.
-            let history = tokio::select! {
+            let maintenance = self.next_maintenance();
+            // The present comes before the past, and both before what is ahead.
+            let step = tokio::select! {
                 biased;
-                request = requests.recv() => if request.is_some() { None } else { return },
-                Some(history) = histories.recv() => Some(history),
+                request = requests.recv() => if request.is_some() { Step::Poll } else { return },
+                Some(history) = histories.recv() => Step::LookBack(history),
+                Ok(()) = watched.changed() => Step::Watch,
+                Some(tunnel) = due(maintenance) => Step::Maintenance(tunnel),
             };
-            let coverage = Arc::clone(&watched.borrow());
+            let coverage = Arc::clone(&watched.borrow_and_update());
+            let down = Arc::clone(&called_down.borrow());
             let ready = self.backoff.ready(clock::now().mono);
-            let event = match history {
-                Some(history) if ready => {
+            let event = match step {
+                Step::Watch => {
+                    self.go_round(&coverage);
+                    continue;
+                }
+                Step::Maintenance(tunnel) => {
+                    self.rounds.asked(&tunnel, clock::now().mono);
+                    tokio::select! {
+                        biased;
+                        events = self.ask_maintenance(&tunnel, &coverage) => {
+                            for event in events {
+                                if self.outlets.events.send(event).await.is_err() {
+                                    return;
+                                }
+                            }
+                            continue;
+                        }
+                        request = requests.recv() => match request {
+                            Some(()) => self.poll(&coverage, &down).await,
+                            None => return,
+                        },
+                    }
+                }
+                Step::LookBack(history) if ready => {
                     let vpn = history.vpn.clone();
                     tokio::select! {
                         // An answer about the past that is complete is not thrown away.
@@ -452,13 +542,14 @@ impl<Source: Ask> SourceTask<Source> {
                                 return;
                             }
                             let coverage = Arc::clone(&watched.borrow());
-                            self.poll(&coverage).await
+                            let down = Arc::clone(&called_down.borrow());
+                            self.poll(&coverage, &down).await
                         }
                     }
                 }
-                Some(HistoryRequest { vpn, .. }) => Event::HistoryRefused { vpn },
-                None if ready => self.poll(&coverage).await,
-                None => self.refusal(),
+                Step::LookBack(HistoryRequest { vpn, .. }) => Event::HistoryRefused { vpn },
+                Step::Poll if ready => self.poll(&coverage, &down).await,
+                Step::Poll => self.refusal(),
             };
             if self.outlets.events.send(event).await.is_err() {
                 return;
@@ -466,8 +557,46 @@ impl<Source: Ask> SourceTask<Source> {
         }
     }
 
-    async fn poll(&mut self, coverage: &Coverage) -> Event {
-        let answer = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage)).await;
+    /// Begins to ask about the maintenance of these tunnels; only EC2 knows of it.
+    fn go_round(&mut self, coverage: &Coverage) {
+        match self.id.kind {
+            SourceKind::CloudWatch => {}
+            SourceKind::Ec2 => self.rounds.watch(coverage.tunnels(), clock::now().mono),
+        }
+    }
+
+    /// Nothing beside the tunnels' state is asked while AWS does not answer about that.
+    fn next_maintenance(&self) -> Option<(Moment, TunnelId)> {
+        let next = self.rounds.next().filter(|_| !self.backoff.is_waiting());
+        next.map(|(due, tunnel)| (due, tunnel.clone()))
+    }
+
+    async fn ask_maintenance(&mut self, tunnel: &TunnelId, coverage: &Coverage) -> Vec<Event> {
+        let answer = tokio::time::timeout(POLL_LIMIT, self.source.maintenance(tunnel)).await;
+        let late = || Failure::timed_out(Call::GetVpnTunnelReplacementStatus, &self.id.place);
+        let now = clock::now().mono;
+        match answer.unwrap_or_else(|_| Err(late())) {
+            Ok((maintenance, as_of)) => {
+                self.rounds.answered(tunnel, maintenance.pending, now);
+                let state = MaintenanceState::Known { maintenance, as_of };
+                vec![Event::Maintenance { tunnel: tunnel.clone(), state }]
+            }
+            Err(failure) => {
+                Detail::LookupFailed(&failure).record().emit();
+                if failure.kind != FailureKind::Denied {
+                    return Vec::new();
+                }
+                self.rounds.denied(&tunnel.vpn, now);
+                let tunnels = coverage.tunnels_of(&tunnel.vpn).iter().cloned();
+                let state = MaintenanceState::Denied;
+                tunnels.map(|tunnel| Event::Maintenance { tunnel, state }).collect()
+            }
+        }
+    }
+
+    async fn poll(&mut self, coverage: &Coverage, called_down: &BTreeSet<TunnelId>) -> Event {
+        self.rounds.see_down(called_down);
+        let answer = tokio::time::timeout(POLL_LIMIT, self.source.ask(coverage, called_down)).await;
         match answer.unwrap_or_else(|_| Err(self.timed_out())) {
             Ok(answer) => Event::Answered(self.answered(answer)),
             Err(failure) => {
@@ -498,14 +627,14 @@ impl<Source: Ask> SourceTask<Source> {
     }
 
     fn answered(&mut self, answer: SourceAnswer) -> AwsAnswer {
-        let SourceAnswer { asked, date, readings, remarks, addresses, id_checks } = answer;
+        let SourceAnswer { asked, date, readings, data, remarks, addresses, id_checks } = answer;
         self.backoff.succeeded();
         let garbled = remarks.iter().any(|remark| remark.is_garbage);
         self.observe(if garbled { PollResult::Garbage } else { PollResult::Ok });
         self.reporter.answered(&remarks);
         self.reporter.compared(addresses);
         self.reporter.identified(id_checks);
-        AwsAnswer { source: self.id.clone(), asked, date, readings }
+        AwsAnswer { source: self.id.clone(), asked, date, readings, data }
     }
 
     fn refusal(&self) -> Event {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::event::Reading;
+use crate::domain::event::{Reading, TunnelData};
 use crate::domain::names::{SourceId, TunnelId, VpnId};
 use crate::domain::plan::{Plan, TunnelPlan};
 use crate::domain::time::{Moment, Stamp};
@@ -63,6 +63,8 @@ pub(super) struct SourceAnswer {
     pub(super) date: Stamp,
     /// See [`AwsAnswer::readings`](crate::domain::event::AwsAnswer::readings).
     pub(super) readings: Vec<(TunnelId, Reading)>,
+    /// See [`AwsAnswer::data`](crate::domain::event::AwsAnswer::data).
+    pub(super) data: Vec<(TunnelId, TunnelData)>,
     /// Texts for people.
     pub(super) remarks: Vec<Remark>,
     /// Of the connections whose addresses could be compared.
@@ -77,6 +79,7 @@ impl SourceAnswer {
             asked,
             date,
             readings: Vec::new(),
+            data: Vec::new(),
             remarks: Vec::new(),
             addresses: Vec::new(),
             id_checks: Vec::new(),

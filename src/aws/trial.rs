@@ -3,7 +3,7 @@
 //! | call | how it is tried |
 //! |---|---|
 //! | reads | by reading |
-//! | `DescribeVpnConnections` | with `DryRun` |
+//! | `DescribeVpnConnections`, `GetVpnTunnelReplacementStatus` | with `DryRun` |
 //! | `PutMetricData` | with a datum that is too old to be accepted ([`calls`]) |
 //! | `StartIncident` | with a response plan that does not exist ([`calls`]) |
 //! | what reads or writes an incident record | with a record that does not exist |
@@ -53,7 +53,10 @@ pub enum Use {
         known_to_ec2: BTreeSet<VpnId>,
     },
     /// EC2's view of the tunnels.
-    VpnTelemetry,
+    VpnTelemetry {
+        /// A tunnel of each connection: the permission to ask about maintenance may be granted per connection.
+        tunnels: Vec<TunnelId>,
+    },
     /// The daemon's own metrics.
     Metrics {
         /// The namespace.
@@ -107,7 +110,7 @@ async fn at_place(connections: &AwsConnections, trial: Trial) -> TrialOutcome {
                 Use::TunnelState { vpns, stale_after, known_to_ec2 } => {
                     calls::tunnel_state(&mut trier, vpns, *stale_after, known_to_ec2).await;
                 }
-                Use::VpnTelemetry => calls::telemetry(&mut trier).await,
+                Use::VpnTelemetry { tunnels } => calls::telemetry(&mut trier, tunnels).await,
                 Use::Metrics { namespace } => calls::metrics(&mut trier, namespace).await,
                 Use::IncidentManager { families } => calls::incident_manager(&mut trier, families).await,
                 Use::OpsCenter => calls::ops_center(&mut trier).await,

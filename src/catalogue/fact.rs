@@ -18,6 +18,7 @@ use crate::domain::carrying::Traffic;
 use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
 use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
@@ -88,6 +89,9 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
         }
         Fact::EvidenceUnusable { source, tunnel, verdict } => {
             Some(evidence_unusable(names, source, tunnel, *verdict))
+        }
+        Fact::MaintenanceChanged { tunnel, from, to, at } => {
+            maintenance_changed(names, tunnel, from, to, *at)
         }
         Fact::AddressHeld { address, held, at: _ } => Some(address_held(names, *address, *held)),
         Fact::Resumed { gap, at: _ } => Some(MessageId::RESUMED.record(format!(
@@ -221,6 +225,49 @@ fn cause_changed(names: &Names, tunnel: &TunnelId, to: Option<&Diagnosis>) -> Op
             .with("CAUSE", diagnosis.cause.as_str())
             .with("CONFIDENCE", diagnosis.confidence.as_str()),
     )
+}
+
+fn maintenance_changed(
+    names: &Names,
+    tunnel: &TunnelId,
+    from: &MaintenanceState,
+    to: &MaintenanceState,
+    at: Now,
+) -> Option<JournalRecord> {
+    let record = |id, text: &str| about_tunnel(names, tunnel, id, text);
+    let maintenance = to.maintenance();
+    Some(match to.news_after(from)? {
+        MaintenanceNews::Announced => match maintenance.and_then(Maintenance::announced) {
+            Some(after) => {
+                let text = format!(
+                    "AWS will replace its endpoint soon after {}, unless you apply the maintenance before; the tunnel goes down \
+                     for some minutes: make sure that the other one works",
+                    rfc3339(after)
+                );
+                record(MessageId::MAINTENANCE_ANNOUNCED, &text).with("MAINTENANCE_AFTER", rfc3339(after))
+            }
+            None => record(
+                MessageId::MAINTENANCE_ANNOUNCED,
+                "AWS will replace its endpoint, and gives no date; the tunnel goes down for some minutes: make sure that the \
+                 other one works",
+            ),
+        },
+        MaintenanceNews::Applied => match maintenance.and_then(|maintenance| maintenance.last_applied) {
+            Some(when) => {
+                let text = format!("AWS replaced its endpoint at {}", time(when, at.wall));
+                record(MessageId::MAINTENANCE_OVER, &text).with("MAINTENANCE_APPLIED", rfc3339(when))
+            }
+            None => record(MessageId::MAINTENANCE_OVER, "AWS replaced its endpoint"),
+        },
+        MaintenanceNews::Withdrawn => record(
+            MessageId::MAINTENANCE_OVER,
+            "AWS no longer announces a replacement of its endpoint, and did not replace it",
+        ),
+        MaintenanceNews::Denied => record(
+            MessageId::MAINTENANCE_UNKNOWN,
+            "whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing",
+        ),
+    })
 }
 
 fn address_held(names: &Names, address: IpAddr, held: bool) -> JournalRecord {

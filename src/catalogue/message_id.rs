@@ -274,6 +274,34 @@ records! {
         "could be confirmed. This is normal for a minute after the start. If it lasts: `bothends status`,"
         "`curl 127.0.0.1:9846/readyz`.";
 
+    MAINTENANCE_ANNOUNCED = "1a3e3bab9d143ecc5cd8ea318e5d22a5" [Warn] By(Happening)
+        "AWS has announced that it will replace a tunnel's endpoint"
+        fields [TUNNEL_IP VPN_ID] some [MAINTENANCE_AFTER]
+        subject "AWS will replace the endpoint of tunnel @TUNNEL_IP@ of @VPN_ID@"
+        "The message has the date. The tunnel goes down for some minutes, until IKE is negotiated anew. AWS"
+        "replaces one tunnel of a connection at a time."
+        "1. Does the other tunnel work? `bothends status`."
+        "2. To choose the time yourself, apply the maintenance before that date:"
+        "   `aws ec2 replace-vpn-tunnel --vpn-connection-id @VPN_ID@ \\"
+        "   --vpn-tunnel-outside-ip-address @TUNNEL_IP@ --apply-pending-maintenance`"
+        "3. Afterwards the tunnel stays down unless your gateway starts IKE, or its startup action at AWS is"
+        "   `start` (with IKEv2).";
+
+    MAINTENANCE_OVER = "1039814a523215ce6dce9b08cb4d22e3" [Info] By(Happening)
+        "AWS has replaced a tunnel's endpoint, or has withdrawn what it announced"
+        fields [TUNNEL_IP VPN_ID] some [MAINTENANCE_APPLIED]
+        subject "The maintenance of tunnel @TUNNEL_IP@ of @VPN_ID@ is over"
+        "The message says whether AWS replaced the endpoint. If the tunnel is down since then, IKE has not"
+        "been negotiated anew: `bothends status`, `swanctl --list-sas`.";
+
+    MAINTENANCE_UNKNOWN = "84f9f1f89d9efe45db8b10004d120d0c" [Info] By(Happening)
+        "the permission to ask AWS about the maintenance of a tunnel's endpoint is missing"
+        fields [TUNNEL_IP VPN_ID] some []
+        subject "Whether AWS will replace the endpoint of tunnel @TUNNEL_IP@ of @VPN_ID@ is unknown"
+        "Monitoring and paging work. To be told ahead, allow ec2:GetVpnTunnelReplacementStatus on the"
+        "connection: deploy daemon-role.yaml again, or add the statement that `bothends check --aws` prints."
+        "AWS is asked again every hour.";
+
     FIRST_SEEN_UP = "414d4231034d42a7800ad0d3da7234e5" [Info] By(Happening)
         "an end has seen a tunnel up for the first time"
         fields [END TUNNEL_IP VPN_ID] some []

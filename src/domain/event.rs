@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::IncidentId;
+use super::maintenance::MaintenanceState;
 use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
 use super::sensor::Sensed;
@@ -59,6 +60,13 @@ pub enum Event {
     HistoryRefused {
         /// Of which connection.
         vpn: VpnId,
+    },
+    /// AWS answered about the maintenance of a tunnel's endpoint, or the permission to ask is missing.
+    Maintenance {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// What is known of it from now on.
+        state: MaintenanceState,
     },
     /// A sink's record of an incident that is over is up to date.
     Settled {
@@ -115,6 +123,19 @@ pub struct AwsAnswer {
     pub date: Stamp,
     /// One reading per tunnel.
     pub readings: Vec<(TunnelId, Reading)>,
+    /// The bytes of the tunnels of which they were asked.
+    pub data: Vec<(TunnelId, TunnelData)>,
+}
+
+/// CloudWatch's newest two datapoints of `TunnelDataIn` and `TunnelDataOut` of a tunnel: bytes per minute as AWS counts them. Both
+/// can be greater than 0 while the tunnel is down (AWS Site-to-Site VPN User Guide, "VPN metrics and dimensions": status checks,
+/// ARP and BGP are counted, too): a hint at which direction works, and nothing about whether the tunnel is up.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TunnelData {
+    /// From our gateway, after decryption; the newest first.
+    pub bytes_in: [Option<Datapoint>; 2],
+    /// To our gateway, before encryption; the newest first.
+    pub bytes_out: [Option<Datapoint>; 2],
 }
 
 /// `TunnelState` of a connection's tunnels over a time.
@@ -162,7 +183,7 @@ pub struct Datapoint {
     pub stamp: Stamp,
     /// The length of its period.
     pub period: Duration,
-    /// The average over the period.
+    /// The average over the period of `TunnelState`, the sum over it of bytes.
     pub value: f64,
     /// Under which dimensions it was found.
     pub under: FoundUnder,
@@ -177,6 +198,8 @@ pub struct Telemetry {
     pub message: Arc<str>,
     /// `LastStatusChange`; it also moves when a phase of IKE or IPsec changes without `Status` changing.
     pub last_status_change: Option<Stamp>,
+    /// `AcceptedRouteCount`: the routes that AWS accepted from our gateway by BGP.
+    pub accepted_routes: Option<u32>,
 }
 
 /// `Status` of `VgwTelemetry`.

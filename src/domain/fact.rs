@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::board::Incident;
 use super::cause::Diagnosis;
 use super::event::SeenUp;
+use super::maintenance::MaintenanceState;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
@@ -149,6 +150,17 @@ pub enum Fact {
         address: IpAddr,
         /// Whether it is held.
         held: bool,
+        /// When.
+        at: Now,
+    },
+    /// AWS says something else of the maintenance of a tunnel's endpoint.
+    MaintenanceChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// What was known before.
+        from: MaintenanceState,
+        /// What is known since.
+        to: MaintenanceState,
         /// When.
         at: Now,
     },

@@ -15,10 +15,10 @@ use super::connection::Connection;
 use super::echo::LATE_WINDOW;
 use super::event::{AwsAnswer, Event, History, Remembered};
 use super::fact::{Effects, Fact};
-use super::names::{CheckId, Kind, SinkId, SourceId, VpnId};
+use super::names::{CheckId, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::plan::Plan;
 use super::polling::Polling;
-use super::request::{AwsRequest, Request};
+use super::request::{AwsRequest, Request, ViewsRequest};
 use super::rollup::Minutes;
 use super::sensor::Sensed;
 use super::status::Status;
@@ -26,6 +26,8 @@ use super::time::{self, Calendar};
 use super::time::{Moment, Now, Stamp};
 use super::timers::Timers;
 use super::timers::{phase, suspect_interval};
+use super::tunnel::Tunnel;
+use super::verdict::Verdict;
 
 /// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and the state of AWS
 /// and the tunnels meanwhile is unknown.
@@ -141,6 +143,12 @@ impl Monitor {
             Event::Refused { source, reached } => self.refused(&source, reached, now),
             Event::HistoryAnswered(history) => self.history(&history.vpn, Some(&history), now),
             Event::HistoryRefused { vpn } => self.history(&vpn, None, now),
+            Event::Maintenance { tunnel, state } => {
+                let connection = self.connections.get_mut(&tunnel.vpn);
+                if let Some(tunnel) = connection.and_then(|connection| connection.tunnel_mut(&tunnel)) {
+                    tunnel.read_maintenance(state, now, &mut self.fx);
+                }
+            }
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
             Event::AddressHeld { address, held } => self.address_held(address, held, now),
             Event::RecordFound { sink, vpn, kind, created } => {
@@ -470,7 +478,7 @@ impl Monitor {
     //--- AWS
 
     fn answered(&mut self, answer: AwsAnswer, now: Now) {
-        let AwsAnswer { source, asked, date, readings } = answer;
+        let AwsAnswer { source, asked, date, readings, data } = answer;
         let Some(polling) = self.sources.get_mut(&source) else { return };
         polling.answered(now);
         self.calendar.heard(asked, now.mono, date);
@@ -482,6 +490,12 @@ impl Monitor {
         for (tunnel, reading) in readings {
             if let Some(connection) = self.connections.get_mut(&tunnel.vpn) {
                 connection.read(&source, &tunnel, &reading, asked, date, &mut self.fx);
+            }
+        }
+        for (id, data) in data {
+            let connection = self.connections.get_mut(&id.vpn);
+            if let Some(tunnel) = connection.and_then(|connection| connection.tunnel_mut(&id)) {
+                tunnel.read_data(data);
             }
         }
         self.refresh_asked_by(&source, now);
@@ -505,9 +519,20 @@ impl Monitor {
         // The doubt may be over since the timer was set.
         if polling.due(interval).is_some_and(|due| due <= now.mono) {
             polling.ask(now.mono);
-            self.fx.requests.push_back(Request::AskAws(AwsRequest::Views(id.clone())));
+            let request = ViewsRequest { source: id.clone(), called_down: self.called_down_of(id) };
+            self.fx.requests.push_back(Request::AskAws(AwsRequest::Views(request)));
         }
         self.set_source_timer(id, now.mono);
+    }
+
+    /// The tunnels that an end calls down, of the connections with this source.
+    fn called_down_of(&self, id: &SourceId) -> BTreeSet<TunnelId> {
+        let asked = self.connections.values().filter(|connection| connection.is_asked_by(id));
+        let is_down = |tunnel: &&Tunnel| {
+            tunnel.plan().is_used()
+                && [tunnel.local(), tunnel.aws()].iter().any(|view| view.verdict == Verdict::Down)
+        };
+        asked.flat_map(Connection::tunnels).filter(is_down).map(|tunnel| tunnel.plan().id.clone()).collect()
     }
 
     fn source_interval(&self, id: &SourceId, now: Moment) -> Duration {
@@ -689,6 +714,7 @@ const fn is_judged_apart(event: &Event) -> bool {
         | Event::Refused { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
+        | Event::Maintenance { .. }
         | Event::Settled { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. } => false,

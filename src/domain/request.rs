@@ -1,9 +1,10 @@
 //! What the core asks the driver to do.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{CheckId, SourceId, VpnId};
+use super::names::{CheckId, SourceId, TunnelId, VpnId};
 use super::plan::Route;
 use super::sensor::SenseRequest;
 use super::time::Stamp;
@@ -38,9 +39,19 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AwsRequest {
     /// The state of every tunnel of the connections with this source; answer with `Answered` or `Refused`.
-    Views(SourceId),
+    Views(ViewsRequest),
     /// The history of a connection's tunnels; answer with `HistoryAnswered` or `HistoryRefused`.
     History(HistoryRequest),
+}
+
+/// A question about the present state of tunnels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewsRequest {
+    /// The source to ask.
+    pub source: SourceId,
+    /// The tunnels that an end calls down, of the connections with this source. AWS is asked more about them: CloudWatch for their
+    /// bytes, which cost as much as their state, and EC2 more often for maintenance.
+    pub called_down: BTreeSet<TunnelId>,
 }
 
 /// A question about a connection's past, for CloudWatch.

@@ -7,6 +7,7 @@ use super::board::Incident;
 use super::carrying::{Carrying, Traffic, traffic};
 use super::cause::Diagnosis;
 use super::clients::Fresh;
+use super::maintenance::MaintenanceState;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::sensor::{Finding, SensorKind};
 use super::time::Now;
@@ -92,6 +93,10 @@ pub struct TunnelStatus {
     pub carrying: Carrying,
     /// The age of AWS's evidence at [`Status::at`]; before the first, the time since watching began.
     pub aws_evidence_age: Duration,
+    /// The routes that AWS accepted from our gateway by BGP, by EC2's last answer.
+    pub accepted_routes: Option<u32>,
+    /// What AWS says of the maintenance of its endpoint.
+    pub maintenance: MaintenanceState,
     /// Its checks; none if it is unused.
     pub checks: Vec<CheckStatus>,
     /// Why it does not work, or not well; `None` where nothing is wrong, or nothing is watched that could tell.

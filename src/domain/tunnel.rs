@@ -11,8 +11,9 @@ use super::cause::{self, Cause, Diagnosis, OutsideSign, Sign, Symptoms, UplinkSi
 use super::check::{Before, Check};
 use super::condition::TunnelTruth;
 use super::downs::Downs;
-use super::event::{Reading, Remembered, SeenUp};
+use super::event::{Reading, Remembered, SeenUp, TunnelData};
 use super::fact::{Effects, Fact};
+use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
 use super::plan::{ProbeRules, RouteKey, TunnelPlan};
 use super::remote::Remote;
@@ -73,6 +74,10 @@ pub struct Tunnel {
     diagnosed_since: Now,
     /// Since when the evidence no longer names the cause that is still shown.
     doubted: Option<Moment>,
+    maintenance: MaintenanceState,
+    /// The routes that AWS accepted by BGP, by EC2's last answer.
+    accepted_routes: Option<u32>,
+    data: TunnelData,
 }
 
 impl Tunnel {
@@ -122,6 +127,9 @@ impl Tunnel {
             diagnosis: None,
             diagnosed_since: now,
             doubted: None,
+            maintenance: MaintenanceState::NotAsked,
+            accepted_routes: None,
+            data: TunnelData::default(),
         };
         tunnel.set_here(here, rules, anchor, now, fx);
         tunnel
@@ -189,7 +197,11 @@ impl Tunnel {
 
     /// Evidence of sources that are no longer polled is dropped.
     pub fn keep_sources(&mut self, sources: &[SourceId]) {
-        self.remote.keep_sources(|kind| sources.iter().any(|source| source.kind == kind));
+        let asks = |kind| sources.iter().any(|source| source.kind == kind);
+        self.remote.keep_sources(asks);
+        if !asks(SourceKind::Ec2) {
+            (self.maintenance, self.accepted_routes) = (MaintenanceState::NotAsked, None);
+        }
     }
 
     /// An echo of `asked` ended: counts toward the loss that is shown beside a verdict.
@@ -199,6 +211,9 @@ impl Tunnel {
 
     /// AWS answered.
     pub fn read(&mut self, source: &SourceId, reading: &Reading, asked: Now, date: Stamp, fx: &mut Effects) {
+        if let Reading::Telemetry(telemetry) = reading {
+            self.accepted_routes = telemetry.accepted_routes;
+        }
         let Some(why) = self.remote.read(source.kind, reading, asked, date) else {
             self.complaints.remove(&source.kind);
             return;
@@ -210,6 +225,39 @@ impl Tunnel {
                 verdict: Verdict::Unknown(why),
             });
         }
+    }
+
+    /// AWS answered about the bytes that it passed; they touch no verdict.
+    pub fn read_data(&mut self, data: TunnelData) {
+        self.data = data;
+    }
+
+    /// AWS answered about the maintenance of the endpoint; it touches no verdict.
+    pub fn read_maintenance(&mut self, state: MaintenanceState, at: Now, fx: &mut Effects) {
+        let from = std::mem::replace(&mut self.maintenance, state);
+        if !state.says_the_same(&from) {
+            fx.facts.push_back(Fact::MaintenanceChanged {
+                tunnel: self.plan.id.clone(),
+                from,
+                to: state,
+                at,
+            });
+        }
+    }
+
+    /// What is known of the maintenance of its endpoint at AWS.
+    pub const fn maintenance(&self) -> &MaintenanceState {
+        &self.maintenance
+    }
+
+    /// The bytes that AWS passed, as last answered: asked only while an end calls the tunnel down.
+    pub const fn data(&self) -> &TunnelData {
+        &self.data
+    }
+
+    /// The routes that AWS accepted by BGP, by EC2's last answer.
+    pub const fn accepted_routes(&self) -> Option<u32> {
+        self.accepted_routes
     }
 
     /// Judges all evidence anew.
@@ -324,6 +372,8 @@ impl Tunnel {
             assessed_since: self.assessed_since,
             carrying: self.carrying,
             aws_evidence_age: self.remote.age(now.mono),
+            accepted_routes: self.accepted_routes,
+            maintenance: self.maintenance,
             checks: self
                 .checks
                 .iter()

@@ -9,6 +9,7 @@ use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::cause::Diagnosis;
 use crate::domain::clients::Fresh;
+use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{Kind, TunnelId};
 use crate::domain::sensor::Finding;
 use crate::domain::status::{
@@ -366,6 +367,9 @@ pub struct TunnelJson {
     pub local: LocalJson,
     /// AWS's end.
     pub aws: AwsJson,
+    /// What AWS says of the maintenance of its endpoint; left out where EC2 has not been asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<MaintenanceJson>,
     /// The checks behind our end's view; none if the tunnel is unused.
     pub checks: Vec<CheckJson>,
     /// Why it does not work, or not well; `null` while nothing is wrong.
@@ -471,6 +475,25 @@ pub struct AwsJson {
     /// AWS's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// The routes that AWS accepted from our gateway by BGP, by EC2's last answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_routes: Option<u32>,
+}
+
+/// What AWS says of the maintenance of a tunnel's endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceJson {
+    /// `none`, `pending` or `denied`: the permission to ask is missing.
+    pub state: String,
+    /// Soon after this AWS replaces the endpoint by itself, if a replacement is pending and has a date.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied_after: Option<String>,
+    /// When the endpoint was last replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_applied: Option<String>,
+    /// The time of AWS's answer, on AWS's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 /// One check.
@@ -517,6 +540,8 @@ impl TunnelJson {
             assessed_since,
             carrying,
             aws_evidence_age,
+            accepted_routes,
+            maintenance,
             checks,
             diagnosis,
             diagnosed_since,
@@ -532,7 +557,8 @@ impl TunnelJson {
             carrying_why: carrying.why().map(str::to_owned),
             not_passing_since: tunnel.not_passing_since().map(|since| rfc3339(since.wall)),
             local: LocalJson::of(local),
-            aws: AwsJson::of(aws, *aws_evidence_age + since_status),
+            aws: AwsJson::of(aws, *aws_evidence_age + since_status, *accepted_routes),
+            maintenance: MaintenanceJson::of(maintenance),
             checks: checks.iter().map(CheckJson::of).collect(),
             cause: diagnosis.as_ref().map(|found| CauseJson::of(found, *diagnosed_since, id)),
             evidence: sensors.iter().map(SensorJson::of).collect(),
@@ -611,7 +637,7 @@ impl LocalEvidenceJson {
 }
 
 impl AwsJson {
-    fn of(view: &View, age: Duration) -> Self {
+    fn of(view: &View, age: Duration, accepted_routes: Option<u32>) -> Self {
         let View { verdict, since, evidence } = view;
         let (source, as_of, changed, words) = match evidence {
             Evidence::Aws(AwsEvidence { source, as_of, as_of_here: _, changed, words }) => {
@@ -628,6 +654,30 @@ impl AwsJson {
             changed: changed.map(rfc3339),
             age_seconds: as_of.map(|_| age.as_millis() as f64 / 1e3),
             words: words.map(str::to_owned),
+            accepted_routes,
+        }
+    }
+}
+
+impl MaintenanceJson {
+    fn of(state: &MaintenanceState) -> Option<Self> {
+        match state {
+            MaintenanceState::NotAsked => None,
+            MaintenanceState::Denied => Some(Self {
+                state: "denied".to_owned(),
+                applied_after: None,
+                last_applied: None,
+                as_of: None,
+            }),
+            MaintenanceState::Known { maintenance, as_of } => {
+                let Maintenance { pending, applied_after: _, last_applied } = maintenance;
+                Some(Self {
+                    state: if *pending { "pending" } else { "none" }.to_owned(),
+                    applied_after: maintenance.announced().map(rfc3339),
+                    last_applied: last_applied.map(rfc3339),
+                    as_of: Some(rfc3339(*as_of)),
+                })
+            }
         }
     }
 }

@@ -171,6 +171,7 @@ fn record(rows: &mut [Row], event: Event) {
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
+        | Event::Maintenance { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. } => (),
     }

@@ -189,6 +189,7 @@ impl Feed {
             | Fact::IncidentMissed { .. }
             | Fact::EvidenceUnusable { .. }
             | Fact::AddressHeld { .. }
+            | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. } => return,
         };
         // A full queue is no error: see QUEUE.

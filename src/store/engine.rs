@@ -105,6 +105,7 @@ impl Kept {
             | Fact::IncidentAverted { .. }
             | Fact::EvidenceUnusable { .. }
             | Fact::AddressHeld { .. }
+            | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
             | Fact::CouldVote { .. } => return None,
         })

@@ -85,6 +85,10 @@ metrics! {
         "Time of the last probe reply through a tunnel, in Unix time; absent until the first reply since the start.";
     TUNNEL_STOPPED = Gauge "bothends_tunnel_not_passing_since_timestamp_seconds" ["vpn", "tunnel"]
         "Time at which packets stopped passing through a tunnel, in Unix time; 0 while they pass or it is not known.";
+    TUNNEL_MAINTENANCE = Gauge "bothends_tunnel_maintenance_pending" ["vpn", "tunnel"]
+        "1 while AWS has announced a replacement of the tunnel's endpoint, else 0; absent while AWS has not been asked or denies the answer.";
+    TUNNEL_MAINTENANCE_BY = Gauge "bothends_tunnel_maintenance_by_timestamp_seconds" ["vpn", "tunnel"]
+        "Time soon after which AWS replaces the tunnel's endpoint by itself, in Unix time; 0 while no date is announced, absent as the metric before it.";
     ECHOES = Counter "bothends_echoes_total" ["vpn", "tunnel", "check", "outcome"]
         "ICMP probes by outcome; fault is a local send error and does not count as loss.";
     ECHO_RTT = Histogram "bothends_echo_rtt_seconds" ["vpn", "tunnel", "check"]

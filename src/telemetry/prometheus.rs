@@ -143,6 +143,7 @@ impl Prometheus {
             | Fact::IncidentSettled { .. }
             | Fact::IncidentMissed { .. }
             | Fact::AddressHeld { .. }
+            | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
             | Fact::RollupReady(_)
             | Fact::CouldVote { .. } => {}

@@ -22,6 +22,7 @@ NEEDS = {
     "GetReplicationSet": "ssm-incidents:GetReplicationSet",
     "GetResponsePlan": "ssm-incidents:GetResponsePlan",
     "GetTopicAttributes": "sns:GetTopicAttributes",
+    "GetVpnTunnelReplacementStatus": "ec2:GetVpnTunnelReplacementStatus",
     "ListIncidentRecords": "ssm-incidents:ListIncidentRecords",
     "ListReplicationSets": "ssm-incidents:ListReplicationSets",
     "Publish": "sns:Publish",

@@ -166,6 +166,14 @@ class Daemon(unittest.TestCase):
             resources = statement_of("daemon-role", "certificate", sid)["Resource"]
             self.assertEqual({VPN in resource for resource in resources}, {True})
 
+    def test_maintenance_is_read_of_the_sites_connections_and_only_with_ec2s_telemetry(self):
+        statement = statement_of("daemon-role", "most", "ReadMaintenance")
+        self.assertEqual(statement["Resource"], [
+            f"arn:aws:ec2:*:{ACCOUNT}:vpn-connection/vpn-0123456789abcdef{n}" for n in (1, 2, 3, 4)])
+        self.assertNotIn("Condition", statement)
+        without = [where for where, it in statements() if it["Sid"] == "ReadMaintenance" and ": certificate: " in where]
+        self.assertEqual(without, [])
+
     def test_the_granted_plans_are_those_created(self):
         plans = Rendered("incident-response", CASES["incident-response"]["least"])
         granted = statement_of("daemon-role", "certificate", "StartIncidents")["Resource"]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use bothends::domain::event::{Remembered, SeenUp};
+use bothends::domain::event::{Datapoint, Event, Remembered, SeenUp, TunnelData};
 use bothends::domain::fact::Fact;
+use bothends::domain::maintenance::{Maintenance, MaintenanceState};
 use bothends::domain::names::{CheckId, CheckKind, End, Kind, SourceKind};
 use bothends::domain::plan::{AwsRules, Plan, RouteKey, VpnPlan};
 use bothends::domain::status::TunnelStatus;
@@ -286,4 +287,71 @@ fn a_minute_that_contains_a_change_is_no_new_evidence() {
     assert_eq!(status(&world, 1).aws.since, since);
     let news = |fact: &Fact| matches!(fact, Fact::EvidenceUnusable { .. } | Fact::ViewChanged { .. });
     assert!(!world.facts.iter().any(|(_, fact)| news(fact)));
+}
+
+fn maintenance(pending: bool, as_of: i64) -> MaintenanceState {
+    let maintenance = Maintenance { pending, ..Maintenance::default() };
+    MaintenanceState::Known { maintenance, as_of: Stamp::from_secs(as_of) }
+}
+
+#[test]
+fn maintenance_is_shown_and_each_change_of_it_is_a_fact_and_no_verdict_moves() {
+    let mut world = World::healthy(two_active());
+    world.facts.clear();
+    let before = status(&world, 1);
+    let says = |world: &mut World, state| {
+        world.feed(Event::Maintenance { tunnel: tunnel(1), state });
+        assert_eq!(status(world, 1).maintenance, state);
+    };
+    says(&mut world, maintenance(false, 0));
+    says(&mut world, maintenance(false, 900));
+    says(&mut world, maintenance(true, 1800));
+    says(&mut world, MaintenanceState::Denied);
+    let facts: Vec<&Fact> = world.facts.iter().map(|(_, fact)| fact).collect();
+    let [first, second, third] = facts.as_slice() else { panic!("{facts:?}") };
+    assert!(matches!(first, Fact::MaintenanceChanged { from: MaintenanceState::NotAsked, .. }));
+    assert!(matches!(second, Fact::MaintenanceChanged { to, .. } if *to == maintenance(true, 1800)));
+    assert!(matches!(third, Fact::MaintenanceChanged { to: MaintenanceState::Denied, .. }));
+    let after = status(&world, 1);
+    assert_eq!((after.local, after.aws, after.assessment), (before.local, before.aws, before.assessment));
+    assert_eq!(status(&world, 2).maintenance, MaintenanceState::NotAsked);
+    // An answer about a tunnel that has left the plan.
+    let stranger = Event::Maintenance { tunnel: tunnel(9), state: maintenance(true, 0) };
+    world.feed(stranger);
+}
+
+#[test]
+fn maintenance_is_forgotten_when_ec2_is_no_longer_asked() {
+    let mut world = World::healthy(asked_of(two_active(), &[SourceKind::CloudWatch, SourceKind::Ec2]));
+    world.feed(Event::Maintenance { tunnel: tunnel(1), state: maintenance(true, 0) });
+    world.reconfigure(asked_of(two_active(), &[SourceKind::CloudWatch, SourceKind::Ec2]));
+    assert_eq!(status(&world, 1).maintenance, maintenance(true, 0));
+    world.reconfigure(asked_of(two_active(), &[SourceKind::CloudWatch]));
+    assert_eq!(status(&world, 1).maintenance, MaintenanceState::NotAsked);
+}
+
+#[test]
+fn a_question_names_the_tunnels_that_either_end_calls_down() {
+    let mut world = World::healthy(two_active());
+    assert!(world.called_down.iter().all(std::collections::BTreeSet::is_empty));
+    world.line(1, Line::Swallows);
+    world.run(secs(60));
+    assert_eq!(world.called_down.last(), Some(&[tunnel(1)].into()));
+    world.aws(2, Aws::Down);
+    world.run(secs(120));
+    assert_eq!(world.called_down.last(), Some(&[tunnel(1), tunnel(2)].into()));
+    mend(&mut world, 1);
+    mend(&mut world, 2);
+    world.run(secs(180));
+    assert_eq!(world.called_down.last(), Some(&[].into()));
+}
+
+#[test]
+fn bytes_touch_no_verdict() {
+    let mut world = World::healthy(two_active());
+    let point = Some(Datapoint::of_minute(world.now.wall.minute(), 1e9));
+    world.data = vec![(tunnel(1), TunnelData { bytes_in: [point, None], bytes_out: [point, point] })];
+    cut(&mut world, 1);
+    world.run(secs(300));
+    assert_eq!(world.assessment(1), Assessment::Down);
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bothends::domain::board::Incident;
 use bothends::domain::event::{
     AskFailure, AwsAnswer, Datapoint, Event, History, Reading, Remembered, Telemetry, TelemetryStatus,
+    TunnelData,
 };
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::monitor::Monitor;
@@ -18,7 +19,7 @@ use bothends::domain::names::{
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
-use bothends::domain::request::{AwsRequest, EchoId, HistoryRequest, Request};
+use bothends::domain::request::{AwsRequest, EchoId, HistoryRequest, Request, ViewsRequest};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::{Assessment, Fault, Loss, Verdict};
 
@@ -155,6 +156,10 @@ pub struct World {
     pub garbled: Option<SourceKind>,
     pub facts: Vec<(Moment, Fact)>,
     pub questions: Vec<Moment>,
+    /// The tunnels that each question named as called down by an end.
+    pub called_down: Vec<BTreeSet<TunnelId>>,
+    /// The bytes in the next answer.
+    pub data: Vec<(TunnelId, TunnelData)>,
     /// When AWS was asked for history, and for which period.
     pub histories: Vec<(Moment, Stamp, Stamp)>,
     /// AWS's state minute by minute, whether or not it was reachable.
@@ -197,6 +202,8 @@ impl World {
             seen: BTreeMap::new(),
             facts: Vec::new(),
             questions: Vec::new(),
+            called_down: Vec::new(),
+            data: Vec::new(),
             histories: Vec::new(),
             past: BTreeMap::new(),
             echoes: Vec::new(),
@@ -320,8 +327,9 @@ impl World {
                     let event = self.history(vpn, from, to);
                     self.monitor.handle(event, self.here());
                 }
-                Request::AskAws(AwsRequest::Views(source)) => {
+                Request::AskAws(AwsRequest::Views(ViewsRequest { source, called_down })) => {
                     self.questions.push(self.now.mono);
+                    self.called_down.push(called_down);
                     if !self.aws_hangs {
                         self.asked.insert((self.now.mono + ANSWER, source), self.now.mono + QUESTION);
                     }
@@ -397,7 +405,7 @@ impl World {
             (SourceKind::CloudWatch | SourceKind::Ec2, _, _) => reading(aws),
         };
         let readings = self.aws.iter().map(|(tunnel, aws)| (tunnel.clone(), reading(tunnel, *aws))).collect();
-        Event::Answered(AwsAnswer { source, asked, date: self.now.wall, readings })
+        Event::Answered(AwsAnswer { source, asked, date: self.now.wall, readings, data: self.data.clone() })
     }
 
     pub fn assessment(&self, n: u8) -> Assessment {
@@ -446,5 +454,10 @@ impl World {
 }
 
 fn telemetry(status: TelemetryStatus, message: &str) -> Reading {
-    Reading::Telemetry(Telemetry { status, message: message.into(), last_status_change: None })
+    Reading::Telemetry(Telemetry {
+        status,
+        message: message.into(),
+        last_status_change: None,
+        accepted_routes: None,
+    })
 }

@@ -168,6 +168,7 @@ fn observe(event: Event) -> Observed {
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
+        | Event::Maintenance { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. }
         | Event::Sensed(_)) => {

@@ -261,7 +261,9 @@ impl Daemon {
             while let Some(request) = self.monitor.poll_request() {
                 match request {
                     Request::Echo(echo) => outcome.commands.push(Command::Echo(echo)),
-                    Request::AskAws(AwsRequest::Views(source)) => outcome.commands.push(Command::Ask(source)),
+                    Request::AskAws(AwsRequest::Views(request)) => {
+                        outcome.commands.push(Command::Ask(request.source));
+                    }
                     Request::AskAws(AwsRequest::History(HistoryRequest { from, to, .. })) => {
                         outcome.commands.push(Command::AskHistory { from, to });
                     }

@@ -210,6 +210,7 @@ impl Views {
                 (false, false) => "IPSEC IS DOWN".into(),
             },
             last_status_change: since.map(aws_clock),
+            accepted_routes: None,
         })
     }
 }

@@ -302,7 +302,13 @@ impl World {
                             }
                         }
                         let asked = clocks.now(asked).mono;
-                        Event::Answered(AwsAnswer { source, asked, date: aws_clock(self.at), readings })
+                        Event::Answered(AwsAnswer {
+                            source,
+                            asked,
+                            date: aws_clock(self.at),
+                            readings,
+                            data: Vec::new(),
+                        })
                     }
                     Response::Throttled | Response::Failed | Response::Denied => {
                         Event::Refused { source, reached: true }

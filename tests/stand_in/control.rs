@@ -10,7 +10,9 @@ use super::observation;
 use super::server::Reply;
 use super::settings::Switches;
 use super::state::State;
-use super::tunnels::{ConfigurationView, Connection, ConnectionState, MetricView, TelemetryView, Tunnel};
+use super::tunnels::{
+    Bytes, ConfigurationView, Connection, ConnectionState, Maintenance, MetricView, TelemetryView, Tunnel,
+};
 
 /// Paths below it are commands; no AWS service has such paths.
 pub(super) const PREFIX: &str = "/_stand-in/";
@@ -40,6 +42,37 @@ pub(crate) enum Command {
         cloudwatch: MetricView,
         #[serde(default)]
         ec2: TelemetryView,
+    },
+    /// Sets the bytes per minute that TunnelDataIn and TunnelDataOut show of a tunnel, from now on; what is left out has no
+    /// datapoints.
+    SetBytes {
+        outside_ip: String,
+        #[serde(default)]
+        data_in: Option<f64>,
+        #[serde(default)]
+        data_out: Option<f64>,
+    },
+    /// Sets AcceptedRouteCount of a tunnel; what is left out follows the real state.
+    SetRoutes {
+        outside_ip: String,
+        #[serde(default)]
+        accepted: Option<i32>,
+    },
+    /// AWS announces that it will replace a tunnel's endpoint after a date; `word` in place of "Available".
+    AnnounceMaintenance {
+        outside_ip: String,
+        #[serde(default)]
+        applied_after: Option<Epoch>,
+        #[serde(default)]
+        word: Option<String>,
+    },
+    /// AWS replaces a tunnel's endpoint now, announced or not; the real state of the tunnel is set by `set_tunnel`.
+    ApplyMaintenance {
+        outside_ip: String,
+    },
+    /// AWS no longer announces it.
+    WithdrawMaintenance {
+        outside_ip: String,
     },
     SetConnection {
         vpn_id: String,
@@ -142,6 +175,19 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
             tunnel.metric_view = cloudwatch;
             tunnel.telemetry_view = ec2;
         }
+        Command::SetBytes { outside_ip, data_in, data_out } => {
+            tunnel(state, &outside_ip)?.set_bytes(now, Bytes { data_in, data_out });
+        }
+        Command::SetRoutes { outside_ip, accepted } => {
+            tunnel(state, &outside_ip)?.accepted_routes = accepted;
+        }
+        Command::AnnounceMaintenance { outside_ip, applied_after, word } => {
+            let maintenance = &mut tunnel(state, &outside_ip)?.maintenance;
+            maintenance.pending = word.unwrap_or_else(|| Maintenance::AVAILABLE.to_owned());
+            maintenance.applied_after = applied_after;
+        }
+        Command::ApplyMaintenance { outside_ip } => tunnel(state, &outside_ip)?.maintenance.end(Some(now)),
+        Command::WithdrawMaintenance { outside_ip } => tunnel(state, &outside_ip)?.maintenance.end(None),
         Command::SetConnection { vpn_id, state: wanted } => {
             connection(state, &vpn_id)?.state = wanted;
         }
@@ -217,6 +263,7 @@ fn tunnels(state: &State, now: Epoch) -> Value {
                 "real": tunnel.latest(now),
                 "cloudwatch": tunnel.metric_view,
                 "ec2": tunnel.telemetry_view,
+                "maintenance": tunnel.maintenance,
             })
         });
         let tunnels: Vec<_> = tunnels.collect();

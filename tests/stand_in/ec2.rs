@@ -1,4 +1,4 @@
-//! EC2: `DescribeVpnConnections`, which contains pre-shared keys as at AWS.
+//! EC2: `DescribeVpnConnections`, which contains pre-shared keys as at AWS, and `GetVpnTunnelReplacementStatus`.
 
 use quick_xml::escape::escape;
 use serde::Deserialize;
@@ -10,9 +10,12 @@ use super::refusal::{Coded, Refusal};
 use super::settings::Switches;
 use super::sigv4::Caller;
 use super::state::State;
-use super::tunnels::{ConfigurationView, Connection, ConnectionState, TelemetryView, Tunnel};
+use super::tunnels::{ConfigurationView, Connection, ConnectionState, Maintenance, TelemetryView, Tunnel};
 
-pub(super) const OPERATIONS: &[(&str, Handler)] = &[("DescribeVpnConnections", describe_vpn_connections)];
+pub(super) const OPERATIONS: &[(&str, Handler)] = &[
+    ("DescribeVpnConnections", describe_vpn_connections),
+    ("GetVpnTunnelReplacementStatus", get_vpn_tunnel_replacement_status),
+];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -37,8 +40,7 @@ struct Filter {
 fn describe_vpn_connections(state: &mut State, caller: &Caller, input: Value) -> Result<Value, Refusal> {
     let input: Describe = serde_json::from_value(input).map_err(|_| Refusal::Internal)?;
     if input.dry_run {
-        let message = "Request would have succeeded, but DryRun flag is set.";
-        return Err(Coded::new(412, "DryRunOperation", "DryRunOperation", message).into());
+        return Err(would_have_succeeded());
     }
     let here: Vec<_> = state.connections.iter().filter(|known| known.region == caller.region).collect();
     for id in &input.vpn_connection_ids {
@@ -59,6 +61,57 @@ fn describe_vpn_connections(state: &mut State, caller: &Caller, input: Value) ->
     let now = state.clock.now();
     let shown = wanted.into_iter().map(|connection| described(connection, now, &state.switches));
     Ok(json!({ "VpnConnections": shown.collect::<Vec<_>>() }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetReplacementStatus {
+    #[serde(default)]
+    dry_run: bool,
+    vpn_connection_id: String,
+    vpn_tunnel_outside_ip_address: String,
+}
+
+fn get_vpn_tunnel_replacement_status(
+    state: &mut State,
+    caller: &Caller,
+    input: Value,
+) -> Result<Value, Refusal> {
+    let input: GetReplacementStatus = serde_json::from_value(input).map_err(|_| Refusal::Internal)?;
+    let here: Vec<_> = state.connections.iter().filter(|known| known.region == caller.region).collect();
+    known_id(&input.vpn_connection_id, &here)?;
+    let address = &input.vpn_tunnel_outside_ip_address;
+    let of = |connection: &&&Connection| connection.id == input.vpn_connection_id;
+    let mut tunnels = here.iter().filter(of).flat_map(|connection| &connection.tunnels);
+    let Some(tunnel) = tunnels.find(|tunnel| tunnel.outside_ip == *address) else {
+        let (code, message) =
+            ("InvalidParameterValue", format!("There is no tunnel with the address {address}"));
+        return Err(Coded::new(400, code, code, message).into());
+    };
+    if input.dry_run {
+        return Err(would_have_succeeded());
+    }
+    let Maintenance { pending, applied_after, last_applied } = &tunnel.maintenance;
+    let mut details = json!({ "PendingMaintenance": pending });
+    for (name, at) in
+        [("MaintenanceAutoAppliedAfter", applied_after), ("LastMaintenanceApplied", last_applied)]
+    {
+        if let Some(at) = at {
+            details[name] = (*at).into();
+        }
+    }
+    Ok(json!({
+        "VpnConnectionId": input.vpn_connection_id,
+        "CustomerGatewayId": "cgw-0123456789abcdef0",
+        "VpnGatewayId": "vgw-0123456789abcdef0",
+        "VpnTunnelOutsideIpAddress": address,
+        "MaintenanceDetails": details,
+    }))
+}
+
+fn would_have_succeeded() -> Refusal {
+    let message = "Request would have succeeded, but DryRun flag is set.";
+    Coded::new(412, "DryRunOperation", "DryRunOperation", message).into()
 }
 
 fn known_id(id: &str, here: &[&Connection]) -> Result<(), Refusal> {
@@ -178,7 +231,7 @@ fn telemetry(tunnel: &Tunnel, static_routes: bool, now: Epoch, switches: &Switch
     };
     Some(json!({
         "OutsideIpAddress": tunnel.outside_ip,
-        "AcceptedRouteCount": i32::from(status == "UP" && !static_routes),
+        "AcceptedRouteCount": tunnel.accepted_routes.unwrap_or(i32::from(status == "UP" && !static_routes)),
         "Status": status,
         "StatusMessage": message,
         "LastStatusChange": seen.at,

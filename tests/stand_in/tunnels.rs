@@ -15,6 +15,9 @@ const PAST: f64 = 3600.0;
 /// How many changes of a tunnel are kept.
 const CHANGES_KEPT: usize = 2_000;
 
+/// The bytes per minute that keep-alives alone make.
+const IDLE: f64 = 1200.0;
+
 /// TunnelState is published for whole minutes.
 pub(super) const MINUTE: f64 = 60.0;
 
@@ -65,6 +68,39 @@ pub(super) struct Tunnel {
     changes: Vec<Change>,
     pub(super) metric_view: MetricView,
     pub(super) telemetry_view: TelemetryView,
+    /// None: 1 while a tunnel of a connection with BGP is up.
+    pub(super) accepted_routes: Option<i32>,
+    pub(super) maintenance: Maintenance,
+    /// The bytes of each minute, by AWS's count, from each time on; oldest first.
+    bytes: Vec<(Epoch, Bytes)>,
+}
+
+/// The maintenance of a tunnel's endpoint.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Maintenance {
+    /// AWS documents no values; its console says "Available" and "None".
+    pub(super) pending: String,
+    pub(super) applied_after: Option<Epoch>,
+    pub(super) last_applied: Option<Epoch>,
+}
+
+/// Bytes per minute; None: no datapoints.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bytes {
+    pub(super) data_in: Option<f64>,
+    pub(super) data_out: Option<f64>,
+}
+
+impl Maintenance {
+    pub(super) const AVAILABLE: &str = "Available";
+    const NONE: &str = "None";
+
+    /// Nothing is pending any more; it was applied at `at`, or withdrawn.
+    pub(super) fn end(&mut self, at: Option<Epoch>) {
+        Self::NONE.clone_into(&mut self.pending);
+        self.applied_after = None;
+        self.last_applied = at.or(self.last_applied);
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -134,6 +170,13 @@ impl Tunnel {
             changes: vec![Change { at: now - PAST, up, message: None }],
             metric_view: MetricView::Follow,
             telemetry_view: TelemetryView::Follow,
+            accepted_routes: None,
+            maintenance: Maintenance {
+                pending: Maintenance::NONE.to_owned(),
+                applied_after: None,
+                last_applied: None,
+            },
+            bytes: vec![(now - PAST, Bytes { data_in: Some(IDLE), data_out: Some(IDLE) })],
         }
     }
 
@@ -192,6 +235,32 @@ impl Tunnel {
             {
                 points.push((minute, value));
             }
+            minute += MINUTE;
+        }
+        points
+    }
+
+    /// The bytes of each minute from `at` on; later changes are discarded.
+    pub(super) fn set_bytes(&mut self, at: Epoch, bytes: Bytes) {
+        self.bytes.retain(|(since, _)| *since < at);
+        self.bytes.push((at, bytes));
+    }
+
+    /// TunnelDataIn's or TunnelDataOut's datapoints (minute's start, sum) from `start` to before `end`.
+    pub(super) fn byte_metric(
+        &self,
+        start: Epoch,
+        end: Epoch,
+        now: Epoch,
+        switches: &Switches,
+        of: impl Fn(Bytes) -> Option<f64>,
+    ) -> Vec<(Epoch, f64)> {
+        let shown_until = now - switches.metric_lag;
+        let mut minute = floor(start.max(self.bytes[0].0));
+        let mut points = Vec::new();
+        while minute < end && minute + MINUTE <= shown_until {
+            let known = self.bytes.iter().rev().find(|(since, _)| *since < minute + MINUTE);
+            points.extend(known.and_then(|(_, bytes)| of(*bytes)).map(|sum| (minute, sum)));
             minute += MINUTE;
         }
         points

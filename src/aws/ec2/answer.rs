@@ -11,6 +11,7 @@ use aws_smithy_types::date_time::Format;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
+use crate::domain::maintenance::Maintenance;
 use crate::domain::time::Stamp;
 
 /// The needed parts of one `vpnConnectionSet` item.
@@ -36,6 +37,7 @@ pub(super) struct TunnelTelemetry {
     pub(super) status: String,
     pub(super) message: String,
     pub(super) last_status_change: Option<Stamp>,
+    pub(super) accepted_routes: Option<u32>,
 }
 
 const ROOT: &str = "/DescribeVpnConnectionsResponse";
@@ -84,6 +86,7 @@ pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garb
                 "status" => telemetry.status = text.to_owned(),
                 "statusMessage" => telemetry.message = text.to_owned(),
                 "lastStatusChange" => telemetry.last_status_change = stamp(text),
+                "acceptedRouteCount" => telemetry.accepted_routes = text.parse().ok(),
                 _ => {}
             }
         } else if field_of(TUNNEL_OPTIONS, path) == Some("outsideIpAddress") {
@@ -102,6 +105,40 @@ pub(super) fn connections(body: impl BufRead) -> Result<Vec<VpnConnection>, Garb
         }
     })?;
     Ok(found)
+}
+
+const REPLACEMENT: &str = "/GetVpnTunnelReplacementStatusResponse";
+const MAINTENANCE: &str = "/GetVpnTunnelReplacementStatusResponse/maintenanceDetails";
+
+/// Parses an answer of `GetVpnTunnelReplacementStatus`.
+pub(super) fn maintenance(body: impl BufRead) -> Result<Maintenance, Garbled> {
+    let mut found = Maintenance::default();
+    let mut word = String::new();
+    let is_wanted = |path: &str| {
+        let field = field_of(MAINTENANCE, path);
+        matches!(field, Some("pendingMaintenance" | "maintenanceAutoAppliedAfter" | "lastMaintenanceApplied"))
+    };
+    walk(body, REPLACEMENT, is_wanted, |path, leaf| {
+        let Leaf::Closed(text) = leaf else { return };
+        match field_of(MAINTENANCE, path) {
+            Some("pendingMaintenance") => text.clone_into(&mut word),
+            Some("maintenanceAutoAppliedAfter") => found.applied_after = stamp(text),
+            Some("lastMaintenanceApplied") => found.last_applied = stamp(text),
+            Some(_) | None => {}
+        }
+    })?;
+    found.pending = is_pending(&word, found.applied_after);
+    Ok(found)
+}
+
+/// The model calls `PendingMaintenance` a text and names no values; AWS's console shows "Available" and "None" in its place (AWS
+/// Site-to-Site VPN User Guide, "Check for available updates"). Any other word counts for what the date beside it says.
+fn is_pending(word: &str, applied_after: Option<Stamp>) -> bool {
+    match word.to_ascii_lowercase().as_str() {
+        "available" | "pending" | "yes" | "true" => true,
+        "" | "none" | "no" | "false" => false,
+        _ => applied_after.is_some(),
+    }
 }
 
 /// Parses code and message of an EC2 error answer.
@@ -134,7 +171,10 @@ fn is_wanted(path: &str) -> bool {
             matches!(field, "vpnConnectionId" | "state" | "customerGatewayConfiguration")
         }
         Some((TELEMETRY, field)) => {
-            matches!(field, "outsideIpAddress" | "status" | "statusMessage" | "lastStatusChange")
+            matches!(
+                field,
+                "outsideIpAddress" | "status" | "statusMessage" | "lastStatusChange" | "acceptedRouteCount"
+            )
         }
         Some((OPTIONS, field)) => field == "staticRoutesOnly",
         // The pre-shared key is next to it.

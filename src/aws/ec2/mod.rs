@@ -1,7 +1,8 @@
-//! EC2's view of the tunnels: `DescribeVpnConnections`.
+//! EC2's view of the tunnels, `DescribeVpnConnections`, and the maintenance of their endpoints, `GetVpnTunnelReplacementStatus`.
 
 mod answer;
 pub(super) mod discover;
+pub(super) mod rounds;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,8 +19,10 @@ use super::source::{Agreement, Coverage, Remark, SourceAnswer};
 use super::text::{MESSAGE_MAX, line};
 use super::timing::Exchange;
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
+use crate::domain::maintenance::Maintenance;
 use crate::domain::names::{Role, TunnelId, VpnId};
 use crate::domain::plan::TunnelPlan;
+use crate::domain::time::Stamp;
 
 /// Connections per call. Each adds about 20 KB to the answer, whose size is limited.
 const PER_CALL: usize = 50;
@@ -114,11 +117,15 @@ fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>
     else {
         let remark = (connection.state == "available")
             .then(|| Remark::advice(format!("EC2 gives no state for {tunnel}")));
-        let unlisted =
-            Telemetry { status: TelemetryStatus::Other, message: "".into(), last_status_change: None };
+        let unlisted = Telemetry {
+            status: TelemetryStatus::Other,
+            message: "".into(),
+            last_status_change: None,
+            accepted_routes: None,
+        };
         return (Reading::Telemetry(unlisted), remark);
     };
-    let TunnelTelemetry { outside_ip: _, status, message, last_status_change } = telemetry;
+    let TunnelTelemetry { outside_ip: _, status, message, last_status_change, accepted_routes } = telemetry;
     let (status, remark) = match status.as_str() {
         "UP" => (TelemetryStatus::Up, None),
         "DOWN" => (TelemetryStatus::Down, None),
@@ -128,12 +135,18 @@ fn read(tunnel: &TunnelId, known: Option<&Presence>) -> (Reading, Option<Remark>
         }
     };
     let message: Arc<str> = line(message, MESSAGE_MAX).into();
-    (Reading::Telemetry(Telemetry { status, message, last_status_change: *last_status_change }), remark)
+    let telemetry = Telemetry {
+        status,
+        message,
+        last_status_change: *last_status_change,
+        accepted_routes: *accepted_routes,
+    };
+    (Reading::Telemetry(telemetry), remark)
 }
 
 /// The version of the EC2 API that the names in `answer` are of.
 const API_VERSION: &str = "2016-11-15";
-/// The common prefix of all requests.
+/// The common prefix of all requests for connections.
 const HEAD: [(&str, &str); 2] = [("Action", "DescribeVpnConnections"), ("Version", API_VERSION)];
 const API: Api = Api {
     service_id: "EC2",
@@ -143,9 +156,9 @@ const API: Api = Api {
     longest_answer: 8 << 20,
 };
 
-/// A client for a single operation, called by hand: `aws-sdk-ec2` takes minutes and gigabytes to compile.
+/// A client for two operations, called by hand: `aws-sdk-ec2` takes minutes and gigabytes to compile.
 ///
-/// The answer contains pre-shared keys: it is read and parsed here, and dropped.
+/// The answer of `DescribeVpnConnections` contains pre-shared keys: it is read and parsed here, and dropped.
 #[derive(Debug)]
 pub(in crate::aws) struct Ec2(Arc<ByHand>);
 
@@ -188,18 +201,56 @@ impl Ec2 {
     /// # Errors
     /// `Denied` without the permission.
     pub(in crate::aws) async fn dry_run(&self) -> Result<(), Failure> {
-        match self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await {
-            // "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
-            Err(failure) if failure.code() == Some("DryRunOperation") => Ok(()),
-            Ok(_) => Ok(()),
-            Err(failure) => Err(failure),
-        }
+        dry(self.ask(form(HEAD.into_iter().chain([("DryRun", "true")]))).await)
+    }
+
+    /// Asks about the maintenance of a tunnel's endpoint.
+    ///
+    /// # Errors
+    /// `Denied` without the permission, which may be granted per connection.
+    async fn maintenance(&self, tunnel: &TunnelId) -> Result<(Maintenance, Exchange), Failure> {
+        let read = |pieces| answer::maintenance(&mut Pieces::new(pieces));
+        self.0.call(Call::GetVpnTunnelReplacementStatus, draft(question_on(tunnel, None)), read).await
+    }
+
+    /// Tests the permission to ask about the maintenance of a tunnel's endpoint.
+    ///
+    /// # Errors
+    /// `Denied` without the permission.
+    pub(in crate::aws) async fn dry_run_on(&self, tunnel: &TunnelId) -> Result<(), Failure> {
+        let read = |_: Vec<Bytes>| Ok::<_, Garbled>(());
+        let body = question_on(tunnel, Some(("DryRun", "true")));
+        dry(self.0.call(Call::GetVpnTunnelReplacementStatus, draft(body), read).await)
     }
 
     async fn ask(&self, body: String) -> Result<(Vec<VpnConnection>, Exchange), Failure> {
-        let draft = Draft { content_type: "application/x-www-form-urlencoded", target: None, body };
-        self.0.call(Call::DescribeVpnConnections, draft, parsed).await
+        self.0.call(Call::DescribeVpnConnections, draft(body), parsed).await
     }
+}
+
+const fn draft(body: String) -> Draft {
+    Draft { content_type: "application/x-www-form-urlencoded", target: None, body }
+}
+
+/// "If you have the required permissions, the error response is DryRunOperation" (EC2 API Reference).
+fn dry<T>(answer: Result<T, Failure>) -> Result<(), Failure> {
+    match answer {
+        Err(failure) if failure.code() == Some("DryRunOperation") => Ok(()),
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Asks about the maintenance of a tunnel's endpoint; returns the answer with its Date.
+pub(super) async fn maintenance(
+    connection: &AwsConnection,
+    tunnel: &TunnelId,
+) -> Result<(Maintenance, Stamp), Failure> {
+    const CALL: Call = Call::GetVpnTunnelReplacementStatus;
+    let ec2 = Ec2::at(connection).ok_or_else(|| Failure::no_region(CALL))?;
+    let (maintenance, exchange) = ec2.maintenance(tunnel).await?;
+    let no_date = || Failure::garbage(CALL, &connection.place, "the answer has no Date");
+    Ok((maintenance, exchange.date.ok_or_else(no_date)?))
 }
 
 fn parsed(pieces: Vec<Bytes>) -> Result<Vec<VpnConnection>, Garbled> {
@@ -222,6 +273,17 @@ fn question(ids: &BTreeSet<VpnId>) -> String {
         .map(|(index, id)| (format!("VpnConnectionId.{}", index + 1), id.as_str()))
         .collect();
     form(HEAD.into_iter().chain(ids.iter().map(|(name, id)| (name.as_str(), *id))))
+}
+
+fn question_on(tunnel: &TunnelId, more: Option<(&str, &str)>) -> String {
+    let outside_ip = tunnel.outside_ip.to_string();
+    let parameters = [
+        ("Action", Call::GetVpnTunnelReplacementStatus.action()),
+        ("Version", API_VERSION),
+        ("VpnConnectionId", tunnel.vpn.as_str()),
+        ("VpnTunnelOutsideIpAddress", outside_ip.as_str()),
+    ];
+    form(parameters.into_iter().chain(more))
 }
 
 fn question_by_filter(ids: &BTreeSet<VpnId>) -> String {
@@ -319,6 +381,7 @@ mod tests {
                 status: status.to_owned(),
                 message: "IPSEC IS DOWN".to_owned(),
                 last_status_change: None,
+                accepted_routes: None,
             }],
             order: Vec::new(),
         })
@@ -377,6 +440,15 @@ mod tests {
         assert_eq!(
             question(&ids),
             "Action=DescribeVpnConnections&Version=2016-11-15&VpnConnectionId.1=vpn-0a&VpnConnectionId.2=vpn-0b"
+        );
+    }
+
+    #[test]
+    fn maintenance_is_asked_of_one_tunnel() {
+        assert_eq!(
+            question_on(&tunnel(), Some(("DryRun", "true"))),
+            "Action=GetVpnTunnelReplacementStatus&Version=2016-11-15&VpnConnectionId=vpn-0123456789abcdef0\
+             &VpnTunnelOutsideIpAddress=203.0.113.11&DryRun=true"
         );
     }
 

@@ -229,6 +229,7 @@ const fn conflict(call: Call) -> FailureKind {
         Call::GetMetricData
         | Call::ListMetrics
         | Call::DescribeVpnConnections
+        | Call::GetVpnTunnelReplacementStatus
         | Call::PutMetricData
         | Call::ListIncidentRecords
         | Call::GetIncidentRecord

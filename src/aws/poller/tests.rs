@@ -75,6 +75,21 @@ struct Scripted {
     failure: Arc<Mutex<Option<Failure>>>,
     /// Whether history requests are never answered.
     forgetful: Arc<AtomicBool>,
+    /// The tunnels that were called down at each poll.
+    called_down: Arc<Mutex<Vec<usize>>>,
+    /// The tunnels whose maintenance was asked about.
+    rounds: Arc<Mutex<Vec<String>>>,
+    maintenance: Arc<Mutex<OfMaintenance>>,
+}
+
+/// How questions about maintenance are answered.
+#[derive(Clone, Copy, Default)]
+enum OfMaintenance {
+    #[default]
+    Pending,
+    Denied,
+    Fails,
+    Never,
 }
 
 struct ScriptedSource(Scripted, SourceId);
@@ -84,7 +99,12 @@ impl Ask for ScriptedSource {
         Call::GetMetricData
     }
 
-    async fn ask(&mut self, coverage: &Coverage) -> Result<SourceAnswer, Failure> {
+    async fn ask(
+        &mut self,
+        coverage: &Coverage,
+        called_down: &BTreeSet<TunnelId>,
+    ) -> Result<SourceAnswer, Failure> {
+        self.0.called_down.lock().unwrap().push(called_down.len());
         let region = self.1.place.region.as_deref().unwrap_or_default().to_owned();
         self.0.calls.lock().unwrap().push(format!("{region}: {} tunnels", coverage.tunnels().count()));
         self.0.called.notify_one();
@@ -95,6 +115,18 @@ impl Ask for ScriptedSource {
         match self.0.failure.lock().unwrap().clone() {
             Some(failure) => Err(failure),
             None => Ok(SourceAnswer::at(Moment::ORIGIN, Stamp::from_secs(0))),
+        }
+    }
+
+    async fn maintenance(&mut self, tunnel: &TunnelId) -> Result<(Maintenance, Stamp), Failure> {
+        self.0.rounds.lock().unwrap().push(tunnel.to_string());
+        self.0.called.notify_one();
+        let answer = *self.0.maintenance.lock().unwrap();
+        match answer {
+            OfMaintenance::Pending => Ok((ANNOUNCED, Stamp::from_secs(7))),
+            OfMaintenance::Denied => Err(failure(FailureKind::Denied, "denied")),
+            OfMaintenance::Fails => Err(failure(FailureKind::ServiceFault, "an error")),
+            OfMaintenance::Never => std::future::pending().await,
         }
     }
 
@@ -110,6 +142,9 @@ impl Ask for ScriptedSource {
         Ok(History { vpn: request.vpn.clone(), asked: Moment::ORIGIN, date: request.to, points })
     }
 }
+
+const ANNOUNCED: Maintenance =
+    Maintenance { pending: true, applied_after: Some(Stamp::from_secs(600)), last_applied: None };
 
 struct World {
     script: Scripted,
@@ -174,8 +209,8 @@ async fn a_call_that_hangs_delays_no_other_source() {
     let (stuck, free) = (source("eu-south-1"), source("eu-west-1"));
     pollers.watch(&plan(&[("vpn-0a", &[stuck.clone(), free.clone()])]));
     world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
-    pollers.ask(stuck.clone()).await;
-    pollers.ask(free.clone()).await;
+    pollers.ask(request(&stuck)).await;
+    pollers.ask(request(&free)).await;
     assert_eq!(answered_by(&world.event().await), free);
     world.script.release.notify_one();
     assert_eq!(answered_by(&world.event().await), stuck);
@@ -187,17 +222,17 @@ async fn requests_during_a_call_cause_one_more_call() {
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
     world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     world.script.called.notified().await;
     for _ in 0..5 {
-        pollers.ask(milan.clone()).await;
+        pollers.ask(request(&milan)).await;
     }
     world.script.hanging.lock().unwrap().clear();
     world.script.release.notify_one();
     world.event().await;
     world.event().await;
     assert_eq!(world.calls().len(), 2);
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     world.event().await;
     assert_eq!(world.calls().len(), 3);
 }
@@ -208,7 +243,7 @@ async fn a_call_that_never_ends_is_dropped_and_counted_as_a_timeout() {
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
     world.script.hanging.lock().unwrap().push("eu-south-1".to_owned());
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     let event = tokio::time::timeout(Duration::from_secs(600), world.events.recv()).await.unwrap();
     assert_eq!(event, Some(Event::Refused { source: milan, reached: false }));
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
@@ -222,7 +257,7 @@ async fn a_history_request_gives_way_to_one_about_the_present() {
     world.script.forgetful.store(true, Ordering::Relaxed);
     pollers.ask_history(history_of(&milan)).await;
     world.script.called.notified().await;
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     assert_eq!(world.event().await, Event::HistoryRefused { vpn: VpnId::new("vpn-0a") });
     assert_eq!(answered_by(&world.event().await), milan);
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Ok], "what was given up is no failure");
@@ -243,7 +278,7 @@ async fn an_unanswered_history_request_counts_as_a_timeout() {
     assert_eq!(event, Some(Event::HistoryRefused { vpn: VpnId::new("vpn-0a") }));
     assert_eq!(*world.outcomes.lock().unwrap(), [PollResult::Timeout]);
     assert_eq!(world.problem().unwrap().0, Severity::Degraded);
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
     assert_eq!(world.calls(), Vec::<String>::new(), "AWS is left alone for a while");
 }
@@ -255,7 +290,7 @@ async fn after_a_failure_requests_are_refused_without_a_call() {
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
     *world.script.failure.lock().unwrap() = Some(throttled());
     for _ in 0..3 {
-        pollers.ask(milan.clone()).await;
+        pollers.ask(request(&milan)).await;
         assert_eq!(world.event().await, Event::Refused { source: milan.clone(), reached: true });
     }
     assert_eq!(world.calls().len(), 1);
@@ -268,11 +303,11 @@ async fn the_plan_can_change_and_a_removed_source_stops() {
     let (mut world, mut pollers) = World::new();
     let milan = source("eu-south-1");
     pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     world.event().await;
     let sources = std::slice::from_ref(&milan);
     pollers.watch(&plan(&[("vpn-0a", sources), ("vpn-0b", sources)]));
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     world.event().await;
     assert_eq!(world.calls(), ["eu-south-1: 1 tunnels", "eu-south-1: 2 tunnels"]);
 
@@ -282,7 +317,7 @@ async fn the_plan_can_change_and_a_removed_source_stops() {
     );
     pollers.watch(&plan(&[("vpn-0a", &[])]));
     assert_eq!(world.problem(), None);
-    pollers.ask(milan.clone()).await;
+    pollers.ask(request(&milan)).await;
     assert_eq!(world.event().await, Event::Refused { source: milan, reached: false });
 }
 
@@ -294,15 +329,104 @@ async fn the_first_request_after_a_start_and_after_a_reload_is_served_however_la
     let (plan, plan_in) = watch::channel(of(std::slice::from_ref(&milan)));
     let (requests, requests_in) = mpsc::channel(4);
     // The driver sends its request before the pollers run.
-    requests.try_send(AwsRequest::Views(milan.clone())).unwrap();
+    requests.try_send(AwsRequest::Views(request(&milan))).unwrap();
     let running = tokio::spawn(pollers.run(plan_in, requests_in));
     assert_eq!(answered_by(&world.event().await), milan);
     // A reload names a new source, and the driver asks it at once.
     plan.send_replace(of(std::slice::from_ref(&paris)));
-    requests.try_send(AwsRequest::Views(paris.clone())).unwrap();
+    requests.try_send(AwsRequest::Views(request(&paris))).unwrap();
     assert_eq!(answered_by(&world.event().await), paris);
     drop(requests);
     running.await.unwrap();
+}
+
+fn ec2() -> SourceId {
+    SourceId { kind: SourceKind::Ec2, ..source("eu-south-1") }
+}
+
+fn request(source: &SourceId) -> ViewsRequest {
+    ViewsRequest { source: source.clone(), called_down: BTreeSet::new() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ec2_is_asked_about_maintenance_without_a_request_and_cloudwatch_is_not() {
+    let (mut world, mut pollers) = World::new();
+    pollers.watch(&plan(&[("vpn-0a", &[source("eu-south-1"), ec2()]), ("vpn-0b", &[source("eu-south-1")])]));
+    let Event::Maintenance { tunnel, state } = world.event().await else { panic!("another event") };
+    assert_eq!(tunnel.to_string(), "vpn-0a 203.0.113.11");
+    assert_eq!(state, MaintenanceState::Known { maintenance: ANNOUNCED, as_of: Stamp::from_secs(7) });
+    assert_eq!(world.events.try_recv().ok(), None);
+    assert_eq!(*world.script.rounds.lock().unwrap(), ["vpn-0a 203.0.113.11"]);
+    // A new plan may have forgotten what was known.
+    pollers.watch(&plan(&[("vpn-0a", &[ec2()])]));
+    assert!(matches!(world.event().await, Event::Maintenance { .. }));
+    assert_eq!(*world.outcomes.lock().unwrap(), [], "it is no poll");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_is_a_state_of_the_connection_and_no_problem() {
+    let (mut world, mut pollers) = World::new();
+    *world.script.maintenance.lock().unwrap() = OfMaintenance::Denied;
+    let mut plan = plan(&[("vpn-0a", &[ec2()])]);
+    let mut two = (*plan.vpns[0]).clone();
+    let mut second = (*two.tunnels[0]).clone();
+    second.id.outside_ip = "203.0.113.12".parse().unwrap();
+    two.tunnels.push(Arc::new(second));
+    plan.vpns[0] = Arc::new(two);
+    pollers.watch(&plan);
+    for address in ["203.0.113.11", "203.0.113.12"] {
+        let Event::Maintenance { tunnel, state } = world.event().await else { panic!("another event") };
+        assert_eq!((tunnel.outside_ip.to_string().as_str(), state), (address, MaintenanceState::Denied));
+    }
+    pollers.ask(request(&ec2())).await;
+    assert_eq!(answered_by(&world.event().await), ec2());
+    assert_eq!(world.script.rounds.lock().unwrap().len(), 1, "one call for the whole connection");
+    assert_eq!((world.problem(), world.outcomes.lock().unwrap().clone()), (None, vec![PollResult::Ok]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_about_maintenance_gives_way_to_a_poll_and_its_failure_is_no_event() {
+    let (mut world, mut pollers) = World::new();
+    *world.script.maintenance.lock().unwrap() = OfMaintenance::Never;
+    pollers.watch(&plan(&[("vpn-0a", &[ec2()])]));
+    world.script.called.notified().await;
+    pollers.ask(request(&ec2())).await;
+    assert_eq!(answered_by(&world.event().await), ec2());
+    *world.script.maintenance.lock().unwrap() = OfMaintenance::Fails;
+    pollers.watch(&plan(&[("vpn-0a", &[ec2()])]));
+    while world.script.rounds.lock().unwrap().len() < 2 {
+        world.script.called.notified().await;
+    }
+    pollers.ask(request(&ec2())).await;
+    assert_eq!(answered_by(&world.event().await), ec2());
+    assert_eq!((world.problem(), world.outcomes.lock().unwrap().len()), (None, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_about_maintenance_while_ec2_does_not_answer_polls() {
+    let (mut world, mut pollers) = World::new();
+    pollers.watch(&plan(&[("vpn-0a", &[ec2()])]));
+    assert!(matches!(world.event().await, Event::Maintenance { .. }));
+    *world.script.failure.lock().unwrap() = Some(throttled());
+    pollers.ask(request(&ec2())).await;
+    assert!(matches!(world.event().await, Event::Refused { .. }));
+    pollers.watch(&plan(&[("vpn-0a", &[ec2()])]));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(world.script.rounds.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tunnels_that_an_end_calls_down_are_those_of_the_newest_request() {
+    let (mut world, mut pollers) = World::new();
+    let milan = source("eu-south-1");
+    pollers.watch(&plan(&[("vpn-0a", std::slice::from_ref(&milan))]));
+    let down = TunnelId { vpn: VpnId::new("vpn-0a"), outside_ip: "203.0.113.11".parse().unwrap() };
+    let of_down = ViewsRequest { called_down: BTreeSet::from([down]), ..request(&milan) };
+    for request in [request(&milan), of_down, request(&milan)] {
+        pollers.ask(request).await;
+        world.event().await;
+    }
+    assert_eq!(*world.script.called_down.lock().unwrap(), [0, 1, 0]);
 }
 
 #[test]

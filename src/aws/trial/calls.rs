@@ -221,7 +221,7 @@ pub(super) async fn tunnel_state(
         format!("TunnelState of {count} tunnels")
     };
     let grant = Grant::in_region(&connection.place);
-    let send = || async { CloudWatch::default().ask(&connection, &coverage).await };
+    let send = || async { CloudWatch::default().ask(&connection, &coverage, &BTreeSet::new()).await };
     let Some(Ok(answer)) = trier.attempt(Call::GetMetricData, &on, grant, Meant::Answer, send).await else {
         return;
     };
@@ -256,7 +256,7 @@ fn nothing_known(tunnel: &TunnelId, place: &AwsPlace, stale_after: Duration) -> 
     )
 }
 
-pub(super) async fn telemetry(trier: &mut Trier) {
+pub(super) async fn telemetry(trier: &mut Trier, tunnels: &[TunnelId]) {
     let connection = Arc::clone(&trier.connection);
     let send = || async {
         match Ec2::at(&connection) {
@@ -266,6 +266,23 @@ pub(super) async fn telemetry(trier: &mut Trier) {
     };
     let grant = Grant::in_region(&connection.place);
     trier.attempt(Call::DescribeVpnConnections, "ec2_telemetry", grant, Meant::Answer, send).await;
+    const MAINTENANCE: Call = Call::GetVpnTunnelReplacementStatus;
+    for tunnel in tunnels {
+        let send = || async {
+            match Ec2::at(&connection) {
+                Some(ec2) => ec2.dry_run_on(tunnel).await,
+                None => Err(Failure::no_region(MAINTENANCE)),
+            }
+        };
+        let grant = Grant::on(Some(&vpn_connection(&tunnel.vpn, &connection.place)));
+        trier.attempt(MAINTENANCE, tunnel.vpn.as_str(), grant, Meant::AnswerIfThere, send).await;
+    }
+}
+
+/// The ARN of a connection, in any account.
+fn vpn_connection(vpn: &VpnId, place: &AwsPlace) -> String {
+    let region = place.region.as_deref().unwrap_or("*");
+    format!("arn:{}:ec2:{region}:*:vpn-connection/{vpn}", partition(region))
 }
 
 pub(super) async fn metrics(trier: &mut Trier, namespace: &str) {

@@ -13,7 +13,8 @@ use crate::domain::board::{Incident, IncidentId};
 use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
-use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId};
+use crate::domain::maintenance::{Maintenance, MaintenanceState};
+use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
@@ -175,7 +176,25 @@ fn happenings() -> Vec<Fact> {
         tunnel: fixture::tunnel(1),
         verdict,
     }));
+    facts.extend(maintenance(&fixture::tunnel(1)));
     facts
+}
+
+/// Announced with a date and without, applied, withdrawn, and not allowed to ask.
+pub(super) fn maintenance(tunnel: &TunnelId) -> [Fact; 5] {
+    let known = |maintenance| MaintenanceState::Known { maintenance, as_of: after(4).wall };
+    let quiet = Maintenance::default();
+    let dateless = Maintenance { pending: true, ..quiet };
+    let dated = Maintenance { applied_after: Some(after(5 * 86_400).wall), ..dateless };
+    let applied = Maintenance { last_applied: Some(after(3).wall), ..quiet };
+    [
+        (MaintenanceState::NotAsked, known(dated)),
+        (known(quiet), known(dateless)),
+        (known(dated), known(applied)),
+        (known(dated), known(quiet)),
+        (MaintenanceState::NotAsked, MaintenanceState::Denied),
+    ]
+    .map(|(from, to)| Fact::MaintenanceChanged { tunnel: tunnel.clone(), from, to, at: after(4) })
 }
 
 fn notices() -> Vec<JournalRecord> {
@@ -409,6 +428,9 @@ pub(super) fn of_two_subjects() -> Vec<[JournalRecord; 2]> {
     pairs.push(tunnels.clone().map(|tunnel| {
         of_fact(Fact::TicksSkipped { check: CheckId { tunnel, kind: CheckKind::Inside }, count: 3600 })
     }));
+    pairs.extend(
+        [0, 2, 4].map(|n: usize| tunnels.each_ref().map(|tunnel| of_fact(maintenance(tunnel)[n].clone()))),
+    );
     pairs.push(tunnels.map(|tunnel| of_fact(Fact::SeenUp(SeenUp::Aws(tunnel)))));
     let ledgers = [SinkId::new("webhook"), sink];
     pairs.push(

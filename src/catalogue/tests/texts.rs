@@ -10,6 +10,7 @@ use super::samples;
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, Role, Routing, SinkId};
 use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
 use crate::domain::rollup::Rollup;
@@ -158,6 +159,28 @@ fn checks_are_recorded_quietly() {
     INFO ADDRESS_HELD milan-1: this host holds 192.0.2.100: it probes and votes ADDRESS=192.0.2.100
     INFO ADDRESS_NOT_HELD milan-1: this host does not hold 192.0.2.100: it does not probe or vote ADDRESS=192.0.2.100
     ");
+}
+
+#[test]
+fn maintenance_is_recorded_with_its_date_and_what_to_do() {
+    insta::assert_snapshot!(lines(samples::maintenance(&fixture::tunnel(1))), @r"
+    WARN MAINTENANCE_ANNOUNCED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS will replace its endpoint soon after 2025-11-27T03:12:00Z, unless you apply the maintenance before; the tunnel goes down for some minutes: make sure that the other one works MAINTENANCE_AFTER=2025-11-27T03:12:00Z
+    WARN MAINTENANCE_ANNOUNCED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS will replace its endpoint, and gives no date; the tunnel goes down for some minutes: make sure that the other one works
+    INFO MAINTENANCE_OVER milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS replaced its endpoint at 03:12:03Z MAINTENANCE_APPLIED=2025-11-22T03:12:03Z
+    INFO MAINTENANCE_OVER milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): AWS no longer announces a replacement of its endpoint, and did not replace it
+    INFO MAINTENANCE_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing
+    ");
+    let known = |seconds| MaintenanceState::Known {
+        maintenance: Maintenance { last_applied: Some(after(seconds).wall), ..Maintenance::default() },
+        as_of: after(4).wall,
+    };
+    let first = Fact::MaintenanceChanged {
+        tunnel: fixture::tunnel(1),
+        from: MaintenanceState::NotAsked,
+        to: known(3),
+        at: after(4),
+    };
+    assert_eq!(lines([first]), "-", "the last replacement may be years old");
 }
 
 #[test]

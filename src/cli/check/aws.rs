@@ -75,10 +75,12 @@ pub(super) fn needs(config: &Config, nonce: &str) -> Vec<Trial> {
         };
         let to_ec2 = vpns.iter().filter(|vpn| vpn.aws.asks_ec2());
         let known_to_ec2 = to_ec2.map(|vpn| vpn.id.clone()).collect();
+        let one_each = vpns.iter().filter_map(|vpn| vpn.used_tunnels().next());
+        let one_each = one_each.map(|tunnel| tunnel.id.clone()).collect();
         let vpns = vpns.iter().map(tunnels).collect();
         need(&region, &role_arn, Use::TunnelState { vpns, stale_after, known_to_ec2 });
         if config.aws.ec2_telemetry {
-            need(&region, &role_arn, Use::VpnTelemetry);
+            need(&region, &role_arn, Use::VpnTelemetry { tunnels: one_each });
         }
     }
     if let Some(cloudwatch) = &config.cloudwatch {
@@ -125,7 +127,7 @@ fn region_of(uses: &Use) -> Option<Arc<str>> {
     match uses {
         Use::Topic { arn } => arn.split(':').nth(3).map(Arc::from),
         Use::TunnelState { .. }
-        | Use::VpnTelemetry
+        | Use::VpnTelemetry { .. }
         | Use::Metrics { .. }
         | Use::IncidentManager { .. }
         | Use::OpsCenter => None,

@@ -64,7 +64,10 @@ fn told(trials: &[Trial]) -> String {
                     let tunnels: Vec<_> = vpns.iter().flat_map(|(_, tunnels)| tunnels).map(told).collect();
                     text.push_str(&format!("  tunnels {} within {stale_after:?}\n", tunnels.join(", ")));
                 }
-                Use::VpnTelemetry => text.push_str("  telemetry\n"),
+                Use::VpnTelemetry { tunnels } => {
+                    let tunnels: Vec<_> = tunnels.iter().map(ToString::to_string).collect();
+                    text.push_str(&format!("  telemetry, maintenance of {}\n", tunnels.join(", ")));
+                }
                 Use::OpsCenter => text.push_str("  OpsItems\n"),
                 Use::Topic { arn } => text.push_str(&format!("  topic {arn}\n")),
                 Use::Metrics { namespace } => text.push_str(&format!("  metrics {namespace}\n")),
@@ -117,10 +120,10 @@ fn every_place_is_tried_for_what_it_is_used_for() {
     insta::assert_snapshot!(told(&needs(&config, "0123")), @r#"
     in eu-central-1 as arn:aws:iam::123456789012:role/watcher
       tunnels vpn-0fedcba9876543210 198.51.100.21 (EC2, too) within 600s
-      telemetry
+      telemetry, maintenance of vpn-0fedcba9876543210 198.51.100.21
     in eu-west-1
       tunnels vpn-0123456789abcdef0 203.0.113.11 (EC2, too) within 600s
-      telemetry
+      telemetry, maintenance of vpn-0123456789abcdef0 203.0.113.11
       metrics BothEnds/milan-1
       plans bothends-vpn-0123456789abcdef0-*, nobody's is bothends-vpn-0123456789abcdef0-check-0123
         bothends-vpn-0123456789abcdef0-outage for outage of vpn-0123456789abcdef0

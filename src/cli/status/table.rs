@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
-    AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, PhasesJson, ProblemJson, RecordJson, StatusJson,
-    TunnelJson, VpnJson,
+    AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, PhasesJson, ProblemJson,
+    RecordJson, StatusJson, TunnelJson, VpnJson,
 };
 
 /// The table, with a final line break. Times are UTC, without the date if it is that of the status.
@@ -60,6 +60,10 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
         if let Some(cause) = &tunnel.cause {
             render_cause(text, &tunnel.name, cause, at);
         }
+        let words = tunnel.maintenance.as_ref().and_then(|maintenance| maintenance_words(maintenance, at));
+        if let Some(words) = words {
+            line(text, format_args!("  {} ({}): {words}", tunnel.name, tunnel.outside_ip));
+        }
     }
 }
 
@@ -73,6 +77,23 @@ fn render_cause(text: &mut String, tunnel: &str, cause: &CauseJson, at: &str) {
     line(text, format_args!("  {tunnel}: {named}{evidence}"));
     if let Some(step) = do_first {
         line(text, format_args!("      First: {step}"));
+    }
+}
+
+/// What is worth a line of the maintenance of a tunnel's endpoint.
+fn maintenance_words(maintenance: &MaintenanceJson, at: &str) -> Option<String> {
+    let MaintenanceJson { state, applied_after, last_applied: _, as_of: _ } = maintenance;
+    match (state.as_str(), applied_after) {
+        ("pending", Some(after)) => Some(format!(
+            "AWS replaces its endpoint soon after {}, unless you apply the maintenance before",
+            short(after, at)
+        )),
+        ("pending", None) => Some("AWS has announced a replacement of its endpoint, without a date".to_owned()),
+        ("denied", _) => Some(
+            "whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing"
+                .to_owned(),
+        ),
+        (_, _) => None,
     }
 }
 
@@ -98,6 +119,7 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         not_passing_since,
         local,
         aws,
+        maintenance: _,
         checks: _,
         cause: _,
         evidence: _,
@@ -173,7 +195,17 @@ fn unsent_words(last_loss: Option<&str>) -> Option<&'static str> {
 }
 
 fn aws_cell(aws: &AwsJson, at: &str) -> String {
-    let AwsJson { verdict, why, since, source: _, as_of: _, changed: _, age_seconds, words } = aws;
+    let AwsJson {
+        verdict,
+        why,
+        since,
+        source: _,
+        as_of: _,
+        changed: _,
+        age_seconds,
+        words,
+        accepted_routes: _,
+    } = aws;
     let mut cell = verdict_words(verdict, why.as_deref(), since, at);
     if let Some(words) = words {
         _ = write!(cell, ", {words}");
@@ -335,6 +367,40 @@ mod tests {
         }
         up.evidence.last_loss = Some(Loss::NoPath.as_str().to_owned());
         assert_eq!(local_cell(&up, &status.at), "up since 03:12:00Z, 11.9 ms, loss 0 %");
+    }
+
+    #[test]
+    fn a_tunnel_whose_endpoint_is_to_be_replaced_has_a_line_of_its_own() {
+        use crate::domain::maintenance::{Maintenance, MaintenanceState};
+        let known = |pending, seconds| MaintenanceState::Known {
+            maintenance: Maintenance { pending, applied_after: seconds, last_applied: None },
+            as_of: fixture::after(20).wall,
+        };
+        let lines = |state| {
+            let mut status = fixture::status();
+            status.vpns[0].tunnels[0].maintenance = state;
+            let status =
+                StatusJson::of(&status, &[], &Records::default(), "0.1.0", "raise", fixture::after(31));
+            let table = render_table(&status);
+            let lines = table.lines().filter(|line| line.starts_with("  tunnel 1 ("));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        let soon = Some(fixture::after(3600).wall);
+        let later = Some(fixture::after(5 * 86_400).wall);
+        let all = [
+            MaintenanceState::NotAsked,
+            MaintenanceState::Denied,
+            known(false, soon),
+            known(true, soon),
+            known(true, later),
+            known(true, None),
+        ];
+        insta::assert_snapshot!(all.map(lines).concat(), @r"
+          tunnel 1 (203.0.113.11): whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing
+          tunnel 1 (203.0.113.11): AWS replaces its endpoint soon after 04:12:00Z, unless you apply the maintenance before
+          tunnel 1 (203.0.113.11): AWS replaces its endpoint soon after 2025-11-27T03:12:00Z, unless you apply the maintenance before
+          tunnel 1 (203.0.113.11): AWS has announced a replacement of its endpoint, without a date
+        ");
     }
 
     #[test]

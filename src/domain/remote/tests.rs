@@ -15,7 +15,12 @@ fn tunnel_state(minutes_ago: i64, value: f64) -> Reading {
 }
 
 fn telemetry(status: TelemetryStatus, last_status_change: Option<Stamp>) -> Reading {
-    Reading::Telemetry(Telemetry { status, message: "IPSEC IS DOWN".into(), last_status_change })
+    Reading::Telemetry(Telemetry {
+        status,
+        message: "IPSEC IS DOWN".into(),
+        last_status_change,
+        accepted_routes: None,
+    })
 }
 
 fn judged(readings: &[(SourceKind, Reading)]) -> Verdict {
@@ -340,7 +345,12 @@ fn bgp_word_at(readings: &[(u64, SourceKind, Reading)], up: u64, now: u64) -> Bg
 }
 
 fn words(status: TelemetryStatus, message: &str) -> Reading {
-    Reading::Telemetry(Telemetry { status, message: message.into(), last_status_change: None })
+    Reading::Telemetry(Telemetry {
+        status,
+        message: message.into(),
+        last_status_change: None,
+        accepted_routes: None,
+    })
 }
 
 #[test]

@@ -229,3 +229,32 @@ fn the_age_of_evidence_goes_on_between_two_statuses() {
         StatusJson::of(&fixture::status(), &[], &Records::default(), "0.1.0", "raise", fixture::after(35));
     assert_eq!(status.vpns[0].tunnels[0].aws.age_seconds, Some(25.0));
 }
+
+#[test]
+fn maintenance_has_its_state_and_its_dates_on_awss_clock() {
+    use crate::domain::maintenance::{Maintenance, MaintenanceState};
+    let date = |seconds| fixture::after(seconds).wall;
+    let known = |pending| MaintenanceState::Known {
+        maintenance: Maintenance { pending, applied_after: Some(date(3600)), last_applied: Some(date(0)) },
+        as_of: date(20),
+    };
+    let shown = |state| {
+        let mut status = fixture::status();
+        status.vpns[0].tunnels[0].maintenance = state;
+        status.vpns[0].tunnels[0].accepted_routes = Some(2);
+        let status = StatusJson::of(&status, &[], &Records::default(), "0.1.0", "raise", fixture::after(35));
+        let tunnel = serde_json::to_value(&status.vpns[0].tunnels[0]).unwrap();
+        assert_eq!(tunnel["aws"]["accepted_routes"], 2);
+        tunnel.get("maintenance").map(ToString::to_string).unwrap_or_default()
+    };
+    let all = [MaintenanceState::NotAsked, MaintenanceState::Denied, known(false), known(true)];
+    assert_eq!(
+        all.map(shown),
+        [
+            "",
+            r#"{"state":"denied"}"#,
+            r#"{"as_of":"2025-11-22T03:12:20Z","last_applied":"2025-11-22T03:12:00Z","state":"none"}"#,
+            r#"{"applied_after":"2025-11-22T04:12:00Z","as_of":"2025-11-22T03:12:20Z","last_applied":"2025-11-22T03:12:00Z","state":"pending"}"#,
+        ]
+    );
+}

@@ -7,7 +7,7 @@ use crate::domain::carrying::Carrying;
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::status::{Phase, Status, TunnelStatus, VpnStatus};
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Evidence, Verdict, Why};
 use crate::health::Code;
 use crate::health::overview::OpenProblem;
@@ -29,6 +29,8 @@ pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
     out.family(&metric::EVIDENCE_AVAILABLE, tunnels(status).flat_map(sensors));
     out.family(&metric::TUNNEL_LAST_REPLY, tunnels(status).filter_map(last_reply));
     out.family(&metric::TUNNEL_STOPPED, tunnels(status).map(stopped));
+    out.family(&metric::TUNNEL_MAINTENANCE, tunnels(status).filter_map(maintenance));
+    out.family(&metric::TUNNEL_MAINTENANCE_BY, tunnels(status).filter_map(maintenance_by));
     out.family(&metric::INCIDENT_OPEN, status.vpns.iter().flat_map(incidents));
     out.family(&metric::EVIDENCE_AGE, tunnels(status).flat_map(|tunnel| evidence_ages(tunnel, status, now)));
     out.family(
@@ -142,8 +144,21 @@ fn stopped(tunnel: &TunnelStatus) -> ([String; 2], f64) {
     (names(tunnel), tunnel.not_passing_since().map_or(0.0, unix))
 }
 
+fn maintenance(tunnel: &TunnelStatus) -> Option<([String; 2], f64)> {
+    tunnel.maintenance.maintenance().map(|maintenance| (names(tunnel), flag(maintenance.pending)))
+}
+
+fn maintenance_by(tunnel: &TunnelStatus) -> Option<([String; 2], f64)> {
+    let maintenance = tunnel.maintenance.maintenance()?;
+    Some((names(tunnel), maintenance.announced().map_or(0.0, seconds)))
+}
+
 fn unix(at: Now) -> f64 {
-    at.wall.as_millis() as f64 / 1e3
+    seconds(at.wall)
+}
+
+fn seconds(at: Stamp) -> f64 {
+    at.as_millis() as f64 / 1e3
 }
 
 fn names(tunnel: &TunnelStatus) -> [String; 2] {
@@ -192,6 +207,29 @@ mod tests {
     fn open(sink: usize) -> OpenProblem {
         let component = Component::Sink(format!("webhook-{sink}"));
         OpenProblem { component, problem: Problem::of(Code::SinkRejects, "") }
+    }
+
+    #[test]
+    fn a_maintenance_has_series_only_where_aws_answered() {
+        use crate::domain::maintenance::{Maintenance, MaintenanceState};
+        let date = crate::fixture::after(0).wall;
+        let known = |pending, applied_after| MaintenanceState::Known {
+            maintenance: Maintenance { pending, applied_after, last_applied: None },
+            as_of: date,
+        };
+        for (state, values) in [
+            (MaintenanceState::NotAsked, None),
+            (MaintenanceState::Denied, None),
+            (known(false, None), Some((0.0, 0.0))),
+            (known(false, Some(date)), Some((0.0, 0.0))),
+            (known(true, None), Some((1.0, 0.0))),
+            (known(true, Some(date)), Some((1.0, 1_763_781_120.0))),
+        ] {
+            let mut tunnel = crate::fixture::status().vpns[0].tunnels[0].clone();
+            tunnel.maintenance = state;
+            let value = |sample: Option<([String; 2], f64)>| sample.map(|(_, value)| value);
+            assert_eq!(value(maintenance(&tunnel)).zip(value(maintenance_by(&tunnel))), values, "{state:?}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod validator;
 
 use self::validator::{Samples, validate};
 use super::*;
+use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::{CheckKind, Role};
 use crate::domain::verdict::{Fault, Loss, Why};
 use crate::fixture;
@@ -47,7 +48,10 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
     prometheus.mode("raise");
     let problem = Problem::of(Code::SinkRejects, "not so");
     let open = OpenProblem { component: Component::Sink(sink.to_string()), problem };
-    let samples = validate(&prometheus.render(&fixture::status(), &[open], fixture::after(35))).unwrap();
+    let mut status = fixture::status();
+    let (maintenance, as_of) = (Default::default(), fixture::after(0).wall);
+    status.vpns[0].tunnels[0].maintenance = MaintenanceState::Known { maintenance, as_of };
+    let samples = validate(&prometheus.render(&status, &[open], fixture::after(35))).unwrap();
     let families: std::collections::BTreeSet<_> = samples
         .keys()
         .filter_map(|series| series.split('{').next())

@@ -22,7 +22,7 @@ use bothends::aws::{AwsConnections, ConnectionSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
 use bothends::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
-use bothends::domain::request::AwsRequest;
+use bothends::domain::request::{AwsRequest, ViewsRequest};
 use bothends::health::{Health, Problem};
 use bothends::outbound::KeyExchange;
 use serde_json::{Value, json};
@@ -177,6 +177,8 @@ struct Polling {
     events: mpsc::Receiver<Event>,
     health: Health,
     outcomes: Arc<Mutex<Vec<PollResult>>>,
+    /// The answers about maintenance that came before others.
+    maintenance: Vec<Event>,
 }
 
 impl Polling {
@@ -195,11 +197,28 @@ impl Polling {
         let outlets = Outlets { events: events_out, health: health.clone(), observe };
         let (plan, plan_in) = watch::channel(plan(&source, vpns));
         tokio::spawn(run(connections, plan_in, requests_in, outlets));
-        Self { source, plan, requests, events, health, outcomes }
+        Self { source, plan, requests, events, health, outcomes, maintenance: Vec::new() }
     }
 
     async fn ask(&mut self) -> Event {
-        self.requests.send(AwsRequest::Views(self.source.clone())).await.unwrap();
+        self.ask_about(&[]).await
+    }
+
+    /// Asks, with these tunnels called down by an end.
+    async fn ask_about(&mut self, called_down: &[TunnelId]) -> Event {
+        let called_down = called_down.iter().cloned().collect();
+        let request = ViewsRequest { source: self.source.clone(), called_down };
+        self.requests.send(AwsRequest::Views(request)).await.unwrap();
+        loop {
+            match self.event().await {
+                // EC2 is asked about maintenance at a pace of its own.
+                event @ Event::Maintenance { .. } => self.maintenance.push(event),
+                event => return event,
+            }
+        }
+    }
+
+    async fn event(&mut self) -> Event {
         tokio::time::timeout(DEADLINE, self.events.recv()).await.unwrap().unwrap()
     }
 

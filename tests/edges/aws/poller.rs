@@ -1,6 +1,7 @@
 //! AWS's evidence on the tunnels, as the core gets it.
 
-use bothends::domain::event::{FoundUnder, Reading, TelemetryStatus};
+use bothends::domain::event::{Event, FoundUnder, Reading, TelemetryStatus, TunnelData};
+use bothends::domain::maintenance::MaintenanceState;
 use bothends::domain::names::SourceKind;
 use bothends::domain::time::Stamp;
 use bothends::health::{Code, Component};
@@ -330,4 +331,91 @@ async fn a_role_is_assumed_with_the_sites_name_and_its_expiry_is_known() {
     let expiry = connections.credentials_expiry().unwrap();
     let left = expiry.since(bothends::clock::wall()).as_secs();
     assert!((3000..=3600).contains(&left), "{left} s");
+}
+
+/// The next answer about the maintenance of a tunnel.
+async fn maintenance(polling: &mut Polling) -> (String, MaintenanceState) {
+    let Event::Maintenance { tunnel, state } = polling.event().await else { panic!("another event") };
+    (tunnel.outside_ip.to_string(), state)
+}
+
+#[tokio::test]
+async fn ec2_is_asked_about_the_maintenance_of_each_tunnel_with_one_call() {
+    let aws = stand_in();
+    let date = 1_795_341_600.0;
+    control(&aws, json!({ "announce_maintenance": { "outside_ip": TUNNELS[1], "applied_after": date } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::Ec2)).await;
+    let mut answers = [maintenance(&mut polling).await, maintenance(&mut polling).await];
+    answers.sort_by(|one, other| one.0.cmp(&other.0));
+    for ((address, state), (expected, pending)) in
+        answers.iter().zip([(TUNNELS[0], false), (TUNNELS[1], true)])
+    {
+        let MaintenanceState::Known { maintenance, as_of: _ } = state else { panic!("{state:?}") };
+        assert_eq!((address.as_str(), maintenance.pending), (expected, pending));
+        let announced = pending.then(|| Stamp::from_millis(1_795_341_600_000));
+        assert_eq!((maintenance.announced(), maintenance.last_applied), (announced, None));
+    }
+    polling.answer().await;
+    assert_eq!(received(&aws, "GetVpnTunnelReplacementStatus").len(), 2);
+}
+
+#[tokio::test]
+async fn a_missing_permission_for_maintenance_is_one_call_and_no_problem() {
+    let aws = stand_in();
+    fault(&aws, "GetVpnTunnelReplacementStatus", json!("denied"));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::Ec2)).await;
+    for address in TUNNELS {
+        assert_eq!(maintenance(&mut polling).await, (address.to_owned(), MaintenanceState::Denied));
+    }
+    assert_eq!(status(&polling.readings().await[0]).0, TelemetryStatus::Up);
+    assert_eq!((polling.problem(), polling.outcomes().len()), (None, 1));
+    assert_eq!(received(&aws, "GetVpnTunnelReplacementStatus").len(), 1);
+}
+
+#[tokio::test]
+async fn an_invalid_or_missing_answer_about_maintenance_is_no_answer() {
+    for kind in [json!("garbage"), json!("truncated"), json!("close"), json!("internal"), json!("throttle")] {
+        let aws = stand_in();
+        fault(&aws, "GetVpnTunnelReplacementStatus", kind.clone());
+        let mut polling = Polling::start(connections(&aws), source(SourceKind::Ec2)).await;
+        while received(&aws, "GetVpnTunnelReplacementStatus").len() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!(status(&polling.readings().await[0]).0, TelemetryStatus::Up, "{kind}");
+        assert_eq!((polling.problem(), polling.maintenance.len()), (None, 0), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn ec2_gives_the_count_of_accepted_routes() {
+    let aws = stand_in();
+    control(&aws, json!({ "set_routes": { "outside_ip": TUNNELS[0], "accepted": 3 } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::Ec2)).await;
+    let Reading::Telemetry(telemetry) = &polling.readings().await[0] else { panic!("it is no telemetry") };
+    assert_eq!(telemetry.accepted_routes, Some(3));
+}
+
+#[tokio::test]
+async fn cloudwatch_is_asked_for_the_bytes_of_tunnels_that_are_called_down_in_the_same_call() {
+    let aws = stand_in();
+    control(&aws, json!({ "set_bytes": { "outside_ip": TUNNELS[1], "data_out": 99.0 } }));
+    control(&aws, json!({ "advance_clock": { "seconds": 60.0 } }));
+    let mut polling = Polling::start(connections(&aws), source(SourceKind::CloudWatch)).await;
+    assert_eq!(polling.answer().await.data, []);
+    let down = tunnel(VPN, TUNNELS[1]);
+    let Event::Answered(answer) = polling.ask_about(std::slice::from_ref(&down)).await else {
+        panic!("refused")
+    };
+    assert_eq!(answer.readings.len(), 2);
+    let [(of, TunnelData { bytes_in, bytes_out })] = <[_; 1]>::try_from(answer.data).unwrap();
+    assert_eq!(of, down);
+    let [newest, before] = bytes_out.map(|point| point.unwrap());
+    assert_eq!((newest.value, newest.stamp - before.period), (99.0, before.stamp));
+    // Only the minutes before have datapoints of this direction.
+    assert!(bytes_in.iter().flatten().all(|point| point.value == 1200.0 && point.stamp < newest.stamp));
+    let asked = received(&aws, "GetMetricData");
+    assert_eq!(asked.len(), 2);
+    let queries = asked[1]["parameters"]["MetricDataQueries"].as_array().unwrap().clone();
+    let stats = queries.iter().map(|query| query["MetricStat"]["Metric"]["MetricName"].as_str().unwrap());
+    assert_eq!(stats.collect::<Vec<_>>(), ["TunnelState", "TunnelState", "TunnelDataIn", "TunnelDataOut"]);
 }

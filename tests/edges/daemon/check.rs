@@ -101,6 +101,7 @@ fn a_denied_permission_is_named_with_the_policy_statement_to_add() {
             "\"Condition\":{\"StringEquals\":{\"cloudwatch:namespace\":\"BothEnds\"}}",
         ),
         ("ec2:DescribeVpnConnections", region),
+        ("ec2:GetVpnTunnelReplacementStatus", "vpn-connection/vpn-0123456789abcdef0\"]"),
         ("ssm-incidents:ListReplicationSets", region),
         ("ssm-incidents:GetReplicationSet", "replication-set/stand-in\"]"),
         ("ssm-incidents:ListIncidentRecords", region),

@@ -19,6 +19,7 @@ mod health;
 mod incidents;
 mod invalid_answers;
 mod listener;
+mod maintenance;
 mod matrix;
 mod minute;
 #[path = "../../probe/net.rs"]

@@ -10,7 +10,7 @@ use super::super::refusal::{Coded, Refusal};
 use super::super::settings::TunnelDimensions;
 use super::super::sigv4::Caller;
 use super::super::state::State;
-use super::super::tunnels::{MINUTE, MetricView, Tunnel};
+use super::super::tunnels::{Bytes, MINUTE, MetricView, Tunnel};
 use super::limits::{self, DATAPOINTS_PER_CALL, QUERIES_PER_CALL};
 use super::paging::{self, Series};
 use super::put::Dimension;
@@ -136,7 +136,12 @@ fn asked(query: &Query, region: &str) -> Result<Asked, Refusal> {
 fn series(state: &State, query: &Query, asked: &Asked, input: &Input) -> Series {
     let label = query.label.clone().unwrap_or_else(|| asked.key.name.clone());
     let tunnels = tunnels(state, &asked.key);
-    if tunnels.iter().any(|tunnel| tunnel.metric_view == MetricView::Garbage) {
+    let bytes: Option<fn(Bytes) -> Option<f64>> = match asked.key.name.as_str() {
+        "TunnelDataIn" => Some(|bytes| bytes.data_in),
+        "TunnelDataOut" => Some(|bytes| bytes.data_out),
+        _ => None,
+    };
+    if bytes.is_none() && tunnels.iter().any(|tunnel| tunnel.metric_view == MetricView::Garbage) {
         let minute = (state.clock.now() / MINUTE).floor() * MINUTE;
         return Series { id: query.id.clone(), label, timestamps: vec![minute], values: vec![42.0, -1.0] };
     }
@@ -144,7 +149,11 @@ fn series(state: &State, query: &Query, asked: &Asked, input: &Input) -> Series 
     let mut samples = state.metrics.samples(&asked.key, asked.unit.as_deref());
     samples.retain(|(at, _)| *at >= start && *at < input.end_time);
     for tunnel in tunnels {
-        let points = tunnel.state_metric(start, input.end_time, state.clock.now(), &state.switches);
+        let (end, now) = (input.end_time, state.clock.now());
+        let points = match bytes {
+            Some(of) => tunnel.byte_metric(start, end, now, &state.switches, of),
+            None => tunnel.state_metric(start, end, now, &state.switches),
+        };
         samples.extend(points.into_iter().map(|(at, value)| (at, Samples::one(value))));
     }
     let mut points = by_period(samples, asked);
@@ -158,7 +167,8 @@ fn series(state: &State, query: &Query, asked: &Asked, input: &Input) -> Series 
 /// The tunnels of a metric: one with both dimensions, all that match with either alone.
 fn tunnels<'a>(state: &'a State, key: &MetricKey) -> Vec<&'a Tunnel> {
     let known = ["VpnId", "TunnelIpAddress"];
-    let ours = key.namespace == "AWS/VPN" && key.name == "TunnelState" && !key.dimensions.is_empty();
+    let named = matches!(key.name.as_str(), "TunnelState" | "TunnelDataIn" | "TunnelDataOut");
+    let ours = key.namespace == "AWS/VPN" && named && !key.dimensions.is_empty();
     let names: Vec<&str> = key.dimensions.iter().map(|dimension| dimension.name.as_str()).collect();
     let is_there = match state.switches.tunnel_dimensions {
         TunnelDimensions::Any => names.iter().all(|name| known.contains(name)),

@@ -15,7 +15,7 @@ import zipfile
 
 OPERATIONS = {
     "cloudwatch/2010-08-01": ["PutMetricData", "GetMetricData", "ListMetrics"],
-    "ec2/2016-11-15": ["DescribeVpnConnections"],
+    "ec2/2016-11-15": ["DescribeVpnConnections", "GetVpnTunnelReplacementStatus"],
     "sns/2010-03-31": ["GetTopicAttributes", "Publish"],
     "ssm/2014-11-06": ["CreateOpsItem", "DescribeOpsItems", "GetOpsItem", "UpdateOpsItem"],
     "ssm-incidents/2018-05-10": [

@@ -89,6 +89,14 @@ impl Raw {
         Self::new("ec2", "POST", "/", "application/x-www-form-urlencoded", body.into_bytes())
     }
 
+    /// `GetVpnTunnelReplacementStatus`.
+    pub(super) fn replacement(vpn: &str, outside_ip: &str) -> Self {
+        let body = format!(
+            "Action=GetVpnTunnelReplacementStatus&Version=2016-11-15&VpnConnectionId={vpn}&VpnTunnelOutsideIpAddress={outside_ip}"
+        );
+        Self::new("ec2", "POST", "/", "application/x-www-form-urlencoded", body.into_bytes())
+    }
+
     pub(super) fn sts(form: &str) -> Self {
         let body = format!("Version=2011-06-15&{form}");
         Self::new("sts", "POST", "/", "application/x-www-form-urlencoded", body.into_bytes())

@@ -26,7 +26,11 @@ fn view(stand_in: &StandIn, cloudwatch: Value, ec2: Value) {
 
 /// TunnelState of the last three minutes, oldest first: (timestamps, values).
 fn state_metric(stand_in: &StandIn, dimensions: Value, stat: &str) -> (Vec<f64>, Vec<f64>) {
-    let metric = json!({ "Namespace": "AWS/VPN", "MetricName": "TunnelState", "Dimensions": dimensions });
+    metric(stand_in, "TunnelState", dimensions, stat)
+}
+
+fn metric(stand_in: &StandIn, name: &str, dimensions: Value, stat: &str) -> (Vec<f64>, Vec<f64>) {
+    let metric = json!({ "Namespace": "AWS/VPN", "MetricName": name, "Dimensions": dimensions });
     let stat = json!({ "Metric": metric, "Period": 60, "Stat": stat });
     let now = now(stand_in);
     let input = json!({
@@ -212,4 +216,19 @@ fn the_metrics_are_listed_in_pages() {
     );
     assert_ne!(first["Metrics"], second["Metrics"]);
     assert_eq!(second.get("NextToken"), None);
+}
+
+#[test]
+fn bytes_are_sums_per_minute_in_each_direction_from_the_minute_on_in_which_they_are_set() {
+    let (stand_in, minute) = frozen();
+    let sums = |name: &str| metric(&stand_in, name, of_tunnel(), "Sum");
+    let idle = (vec![minute - 180.0, minute - 120.0, minute - 60.0], vec![1200.0; 3]);
+    assert_eq!((sums("TunnelDataIn"), sums("TunnelDataOut")), (idle.clone(), idle));
+    control(&stand_in, json!({ "set_bytes": { "outside_ip": TUNNEL, "data_in": 0.0 } }));
+    control(&stand_in, json!({ "advance_clock": { "seconds": 120.0 } }));
+    let stamps = vec![minute - 60.0, minute, minute + 60.0];
+    assert_eq!(sums("TunnelDataIn"), (stamps, vec![1200.0, 0.0, 0.0]));
+    assert_eq!(sums("TunnelDataOut"), (vec![minute - 60.0], vec![1200.0]));
+    let both = metric(&stand_in, "TunnelDataOut", json!([{ "Name": "VpnId", "Value": VPN }]), "Sum");
+    assert_eq!(both.1, [2400.0, 1200.0, 1200.0]);
 }

@@ -132,3 +132,65 @@ fn a_down_tunnel_has_its_change_time_and_no_routes() {
     assert!(item.contains("<acceptedRouteCount>0</acceptedRouteCount>"), "{item}");
     assert!(item.contains(&format!("<lastStatusChange>{}</lastStatusChange>", clock::iso(at))), "{item}");
 }
+
+#[test]
+fn a_replacement_is_announced_with_its_date_and_then_applied_or_withdrawn() {
+    let stand_in = started();
+    control(&stand_in, json!({ "hold_clock": { "still": true } }));
+    let details = |address: &str| {
+        let text = Raw::replacement(VPN, address).send(&stand_in).text();
+        let part = text.split("<maintenanceDetails>").nth(1).unwrap().split("</maintenanceDetails>").next();
+        part.unwrap().to_owned()
+    };
+    let none = "<pendingMaintenance>None</pendingMaintenance>";
+    assert_eq!(details(TUNNEL), none);
+    let date = (now(&stand_in) / 60.0).floor() * 60.0 + 86_400.0;
+    let announced = json!({ "outside_ip": TUNNEL, "applied_after": date });
+    control(&stand_in, json!({ "announce_maintenance": announced }));
+    let iso = clock::iso(date);
+    let pending = format!(
+        "<maintenanceAutoAppliedAfter>{iso}</maintenanceAutoAppliedAfter><pendingMaintenance>Available</pendingMaintenance>"
+    );
+    assert_eq!(details(TUNNEL), pending);
+    assert_eq!(details(OTHER_TUNNEL), none);
+    control(&stand_in, json!({ "withdraw_maintenance": { "outside_ip": TUNNEL } }));
+    assert_eq!(details(TUNNEL), none);
+    control(&stand_in, json!({ "announce_maintenance": { "outside_ip": TUNNEL, "word": "Scheduled" } }));
+    assert_eq!(details(TUNNEL), "<pendingMaintenance>Scheduled</pendingMaintenance>");
+    control(&stand_in, json!({ "apply_maintenance": { "outside_ip": TUNNEL } }));
+    let applied = clock::iso(now(&stand_in));
+    assert_eq!(details(TUNNEL), format!("<lastMaintenanceApplied>{applied}</lastMaintenanceApplied>{none}"));
+}
+
+#[test]
+fn maintenance_is_asked_of_a_known_tunnel_of_a_known_connection() {
+    let stand_in = started();
+    for (vpn, address, more, expected) in [
+        (VPN, TUNNEL, "", "ok"),
+        (VPN, TUNNEL, "&DryRun=true", "dryrunoperation"),
+        (VPN, "203.0.113.99", "", "invalidparametervalue"),
+        ("vpn-0123456789abcdef1", TUNNEL, "", "invalidvpnconnectionid.notfound"),
+        (VPN, TUNNEL, "&Tunnel=1", "unknownparameter"),
+    ] {
+        let mut raw = Raw::replacement(vpn, address);
+        raw.body.extend_from_slice(more.as_bytes());
+        assert_eq!(raw.send(&stand_in).code(), expected, "{vpn} {address} {more}");
+    }
+    let mut without = Raw::replacement(VPN, TUNNEL);
+    let text = String::from_utf8(without.body).unwrap();
+    without.body = text.split("&VpnTunnelOutside").next().unwrap().as_bytes().to_vec();
+    assert_eq!(without.send(&stand_in).code(), "missingparameter");
+    control(
+        &stand_in,
+        json!({ "add_fault": { "fault": { "operation": "GetVpnTunnelReplacementStatus", "kind": "denied" } } }),
+    );
+    assert_eq!(Raw::replacement(VPN, TUNNEL).send(&stand_in).code(), "unauthorizedoperation");
+}
+
+#[test]
+fn the_count_of_accepted_routes_can_be_set() {
+    let stand_in = started();
+    control(&stand_in, json!({ "set_routes": { "outside_ip": TUNNEL, "accepted": 0 } }));
+    let text = Raw::ec2("").send(&stand_in).text();
+    assert!(text.contains("<acceptedRouteCount>0<") && text.contains("<acceptedRouteCount>1<"), "{text}");
+}

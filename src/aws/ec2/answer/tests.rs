@@ -68,12 +68,14 @@ fn only_ids_state_name_addresses_and_telemetry_are_kept() {
                         status: "UP".to_owned(),
                         message: "2 BGP ROUTES".to_owned(),
                         last_status_change: Some(Stamp::from_secs(1_795_341_600)),
+                        accepted_routes: Some(2),
                     },
                     TunnelTelemetry {
                         outside_ip: "2001:db8::12".parse().ok(),
                         status: "DOWN".to_owned(),
                         message: "A & B !".to_owned(),
                         last_status_change: None,
+                        accepted_routes: None,
                     },
                 ],
                 order: vec!["198.51.100.1".parse().unwrap()],
@@ -206,4 +208,92 @@ fn a_truncated_or_different_document_is_refused() {
     assert_eq!(tunnels(&DOCUMENT.as_bytes()[..cut]), Err(Garbled::Truncated));
     assert_eq!(tunnels(&b"<html></html>"[..]), Err(Garbled::Foreign));
     assert_eq!(tunnels(&b"<vpn_connection></vpn_connection>"[..]), Ok(vec![]));
+}
+
+fn replacement(details: &str) -> Result<Maintenance, Garbled> {
+    let answer = format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<GetVpnTunnelReplacementStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+    <requestId>f2ab1c0e-0000-4000-8000-000000000000</requestId>
+    <vpnConnectionId>vpn-0123456789abcdef0</vpnConnectionId>
+    <customerGatewayId>cgw-0123456789abcdef0</customerGatewayId>
+    <vpnTunnelOutsideIpAddress>203.0.113.11</vpnTunnelOutsideIpAddress>{details}
+</GetVpnTunnelReplacementStatusResponse>"#
+    );
+    maintenance(answer.as_bytes())
+}
+
+#[test]
+fn a_pending_maintenance_has_its_dates_as_far_as_they_can_be_read() {
+    const DATE: &str = "2026-11-22T10:00:00.000Z";
+    let stamp = Some(Stamp::from_secs(1_795_341_600));
+    let details = |pending: &str, after: &str, last: &str| {
+        let element = |name: &str, text: &str| match text {
+            "-" => String::new(),
+            "/" => format!("<{name}/>"),
+            text => format!("<{name}>{text}</{name}>"),
+        };
+        let inner = [
+            element("pendingMaintenance", pending),
+            element("maintenanceAutoAppliedAfter", after),
+            element("lastMaintenanceApplied", last),
+        ];
+        replacement(&format!("<maintenanceDetails>{}</maintenanceDetails>", inner.concat())).unwrap()
+    };
+    for (pending, after, last, expected) in [
+        ("Available", DATE, DATE, (true, stamp, stamp)),
+        ("available", DATE, "-", (true, stamp, None)),
+        (" AVAILABLE\n", "-", "-", (true, None, None)),
+        ("None", "-", DATE, (false, None, stamp)),
+        ("none", DATE, "-", (false, stamp, None)),
+        ("No", "/", "/", (false, None, None)),
+        ("false", "-", "-", (false, None, None)),
+        ("true", "-", "-", (true, None, None)),
+        ("-", "-", "-", (false, None, None)),
+        ("/", DATE, "-", (false, stamp, None)),
+        // A word that nobody knows.
+        ("Scheduled", DATE, "-", (true, stamp, None)),
+        ("Scheduled", "-", "-", (false, None, None)),
+        // Odd dates.
+        ("Available", "soon", "1", (true, None, None)),
+        ("Available", "2026-11-22T10:00:00Z", "2026-11-22T12:00:00+02:00", (true, stamp, None)),
+    ] {
+        let (is_pending, applied_after, last_applied) = expected;
+        let expected = Maintenance { pending: is_pending, applied_after, last_applied };
+        assert_eq!(details(pending, after, last), expected, "{pending:?} {after:?} {last:?}");
+    }
+}
+
+#[test]
+fn an_answer_without_details_announces_nothing() {
+    for details in ["", "<maintenanceDetails/>", "<maintenanceDetails></maintenanceDetails>"] {
+        assert_eq!(replacement(details), Ok(Maintenance::default()), "{details:?}");
+    }
+    // The same names elsewhere.
+    let elsewhere = "<pendingMaintenance>Available</pendingMaintenance>\
+                     <other><maintenanceDetails><pendingMaintenance>Available</pendingMaintenance></maintenanceDetails></other>";
+    assert_eq!(replacement(elsewhere), Ok(Maintenance::default()));
+}
+
+#[test]
+fn another_or_a_broken_document_is_no_answer_about_maintenance() {
+    assert_eq!(maintenance(ANSWER.as_bytes()), Err(Garbled::Foreign));
+    assert_eq!(maintenance(&b"<html>no"[..]), Err(Garbled::Foreign));
+    assert_eq!(maintenance(&b"<GetVpnTunnelReplacementStatusResponse><a>"[..]), Err(Garbled::Truncated));
+    assert_eq!(maintenance(&b""[..]), Err(Garbled::Foreign));
+    assert_eq!(
+        replacement(
+            "<maintenanceDetails><pendingMaintenance>&nonsense;</pendingMaintenance></maintenanceDetails>"
+        ),
+        Err(Garbled::Malformed)
+    );
+}
+
+#[test]
+fn a_count_of_routes_that_is_no_number_is_unknown() {
+    for (count, expected) in [("0", Some(0)), ("2", Some(2)), ("-1", None), ("many", None), ("", None)] {
+        let answer = ANSWER.replace("<acceptedRouteCount>2<", &format!("<acceptedRouteCount>{count}<"));
+        let read = connections(answer.as_bytes()).unwrap();
+        assert_eq!(read[0].telemetry[0].accepted_routes, expected, "{count:?}");
+    }
 }

@@ -47,6 +47,7 @@ fn tunnels_are_in_awss_order_with_awss_addresses_of_both_ends() {
         status: "DOWN".to_owned(),
         message: "IPSEC IS DOWN".to_owned(),
         last_status_change: Some(Stamp::from_secs(1_795_341_600)),
+        accepted_routes: None,
     };
     // The order is that of the tunnel options, not that of the document, the telemetry or the addresses.
     let order = ["203.0.113.12", "203.0.113.11"].map(|ip| ip.parse().unwrap()).to_vec();
