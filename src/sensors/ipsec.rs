@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use self::charon::Connection;
@@ -71,19 +71,18 @@ impl Vici {
             sockets.entry(socket).or_default().insert(subject.tunnel.outside_ip);
         }
         let now = clock::now().mono;
-        let mut lists = JoinSet::new();
-        for (socket, peers) in sockets {
-            let listener = self.listeners.entry(socket.to_owned());
-            listener.or_insert_with(|| Listener::spawn(socket.to_owned(), now)).watch(&peers, now);
-            let socket = socket.to_owned();
-            lists.spawn(async move {
-                let listing = timeout(ANSWER_WITHIN, list(&socket, &peers)).await;
-                (socket, listing.unwrap_or(Err(Unavailable::TimedOut)))
-            });
+        for (socket, peers) in &sockets {
+            let listener = self.listeners.entry((*socket).to_owned());
+            listener.or_insert_with(|| Listener::spawn((*socket).to_owned(), now)).watch(peers, now);
         }
         self.listeners.retain(|_, listener| !listener.is_idle(now));
-        let lists: BTreeMap<PathBuf, Result<Listing, Unavailable>> =
-            lists.join_all().await.into_iter().collect();
+        // All at once: one that hangs must not cost the others their answer.
+        let lists = sockets.iter().map(async |(socket, peers)| {
+            let listing = timeout(ANSWER_WITHIN, list(socket, peers)).await;
+            (*socket, listing.unwrap_or(Err(Unavailable::TimedOut)))
+        });
+        let lists: BTreeMap<&Path, Result<Listing, Unavailable>> =
+            join_all(lists).await.into_iter().collect();
 
         let now = clock::now().mono;
         subjects
@@ -127,6 +126,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
+    use tokio::task::JoinSet;
     use tokio::time::sleep;
 
     use super::vici::tests::{Node, event, registered, response, section, text};
