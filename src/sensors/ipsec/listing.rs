@@ -170,15 +170,15 @@ fn child_sa(sa: &Section<'_>) -> Result<Option<ChildSa>, Malformed> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::super::vici::tests::{Node, event, list, section, text};
     use super::super::vici::{Packet, SEGMENT_MAX};
     use super::*;
 
-    pub const PEER: &str = "203.0.113.2";
+    const PEER: &str = "203.0.113.2";
 
     /// The messages of a recorded answer.
-    pub fn events(mut recorded: &[u8]) -> Vec<Section<'_>> {
+    fn events(mut recorded: &[u8]) -> Vec<Section<'_>> {
         let mut events = Vec::new();
         while let Some((length, rest)) = recorded.split_first_chunk() {
             let length = u32::from_be_bytes(*length) as usize;
@@ -205,7 +205,7 @@ pub(super) mod tests {
         listing.peer(peer)
     }
 
-    pub fn sa(name: &str, id: &str, state: &str, children: Vec<Node>) -> Node {
+    fn sa(name: &str, id: &str, state: &str, children: Vec<Node>) -> Node {
         section(
             name,
             vec![
@@ -217,7 +217,7 @@ pub(super) mod tests {
         )
     }
 
-    pub fn child(id: &str, state: &str) -> Node {
+    fn child(id: &str, state: &str) -> Node {
         let key = format!("aws-{id}");
         let values = [
             ("uniqueid", id),
@@ -229,7 +229,7 @@ pub(super) mod tests {
         section(&key, values.iter().map(|(key, value)| text(key, value)).collect())
     }
 
-    pub fn connection(name: &str, peers: &[&str], dpd_delay: Option<&str>) -> Node {
+    fn connection(name: &str, peers: &[&str], dpd_delay: Option<&str>) -> Node {
         let delay = dpd_delay.map(|delay| text("dpd_delay", delay));
         section(name, [list("remote_addrs", peers)].into_iter().chain(delay).collect())
     }
