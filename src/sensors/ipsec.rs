@@ -96,9 +96,10 @@ impl Vici {
                 let mut ipsec = listing.peer(peer)?;
                 if let Some(listener) = self.listeners.get(socket) {
                     let mut refusals = listener.refusals();
-                    match (ipsec.ike, ipsec.child) {
-                        (Some(Ike::Established { .. }), Some(_)) => refusals.is_up(peer),
-                        _ => ipsec.refusal = refusals.of(peer, now),
+                    if matches!(ipsec.ike, Some(Ike::Established { .. })) && ipsec.child.is_some() {
+                        refusals.is_up(peer);
+                    } else {
+                        ipsec.refusal = refusals.of(peer, now);
                     }
                 }
                 Ok(ipsec)

@@ -79,10 +79,8 @@ fn lock(refusals: &Mutex<Refusals>) -> MutexGuard<'_, Refusals> {
 
 async fn listen(socket: PathBuf, refusals: Arc<Mutex<Refusals>>) {
     loop {
-        let pause = match read_log(&socket, &refusals).await {
-            Unavailable::TooLong => LOUD_PAUSE,
-            _ => RECONNECT,
-        };
+        let is_loud = read_log(&socket, &refusals).await == Unavailable::TooLong;
+        let pause = if is_loud { LOUD_PAUSE } else { RECONNECT };
         // What is logged from here on is not heard.
         lock(&refusals).forget();
         sleep(pause).await;
