@@ -170,7 +170,7 @@ pub struct Ipsec {
     pub ike: Option<Ike>,
     /// The installed CHILD_SA (the newest, if several); `None` if none is installed.
     pub child: Option<Child>,
-    /// The peer's last refusal of an IKE exchange, if one came since the last question.
+    /// The last refusal of an IKE exchange, by the peer or by this host, if the tunnel has not come up since.
     pub refusal: Option<Refusal>,
     /// Without traffic for this long the IKE daemon checks its peer (dead peer detection); `None` if unknown or off.
     pub dpd_delay: Option<Duration>,

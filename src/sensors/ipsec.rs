@@ -6,11 +6,12 @@ pub mod listing;
 pub mod refusals;
 pub mod vici;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use self::charon::Connection;
@@ -28,19 +29,25 @@ pub struct IpsecSensor(Source);
 
 #[derive(Debug)]
 enum Source {
-    Vici {
-        socket: PathBuf,
-        /// From the first look on.
-        listener: Option<Listener>,
-    },
+    Vici(Vici),
     Kernel(Kernel),
+}
+
+#[derive(Debug)]
+struct Vici {
+    /// Where a tunnel has none of its own.
+    socket: PathBuf,
+    /// By socket, each from the first look on.
+    listeners: BTreeMap<PathBuf, Listener>,
 }
 
 impl IpsecSensor {
     /// The sensor with these settings.
     pub fn new(settings: &IpsecSettings) -> Self {
         Self(match settings {
-            IpsecSettings::Vici { socket } => Source::Vici { socket: socket.clone(), listener: None },
+            IpsecSettings::Vici { socket } => {
+                Source::Vici(Vici { socket: socket.clone(), listeners: BTreeMap::new() })
+            }
             IpsecSettings::Kernel => Source::Kernel(Kernel::default()),
         })
     }
@@ -49,42 +56,56 @@ impl IpsecSensor {
 impl Sensor for IpsecSensor {
     async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Finding> {
         let found = match &mut self.0 {
-            Source::Vici { socket, listener } => {
-                let listener = listener.get_or_insert_with(|| Listener::spawn(socket.clone()));
-                look_at_charon(socket, listener, subjects).await
-            }
+            Source::Vici(vici) => vici.look(subjects).await,
             Source::Kernel(kernel) => kernel.look(subjects),
         };
         found.into_iter().map(Finding::Ipsec).collect()
     }
 }
 
-async fn look_at_charon(
-    socket: &Path,
-    listener: &Listener,
-    subjects: &[Arc<Subject>],
-) -> Vec<Result<Ipsec, Unavailable>> {
-    let peers: BTreeSet<IpAddr> = subjects.iter().map(|subject| subject.tunnel.outside_ip).collect();
-    listener.refusals().watch(&peers);
-    let listing = timeout(ANSWER_WITHIN, list(socket, &peers)).await.unwrap_or(Err(Unavailable::TimedOut));
-    let listing = match listing {
-        Ok(listing) => listing,
-        Err(why) => return vec![Err(why); subjects.len()],
-    };
-    let mut refusals = listener.refusals();
-    let now = clock::now().mono;
-    subjects
-        .iter()
-        .map(|subject| {
-            let peer = subject.tunnel.outside_ip;
-            let mut ipsec = listing.peer(peer)?;
-            match (ipsec.ike, ipsec.child) {
-                (Some(Ike::Established { .. }), Some(_)) => refusals.is_up(peer),
-                _ => ipsec.refusal = refusals.of(peer, now),
-            }
-            Ok(ipsec)
-        })
-        .collect()
+impl Vici {
+    async fn look(&mut self, subjects: &[Arc<Subject>]) -> Vec<Result<Ipsec, Unavailable>> {
+        let mut sockets: BTreeMap<&Path, BTreeSet<IpAddr>> = BTreeMap::new();
+        for subject in subjects {
+            let socket = subject.ipsec_socket.as_deref().unwrap_or(&self.socket);
+            sockets.entry(socket).or_default().insert(subject.tunnel.outside_ip);
+        }
+        let now = clock::now().mono;
+        for (socket, peers) in &sockets {
+            let listener = self.listeners.entry((*socket).to_owned());
+            listener.or_insert_with(|| Listener::spawn((*socket).to_owned(), now)).watch(peers, now);
+        }
+        self.listeners.retain(|_, listener| !listener.is_idle(now));
+        // All at once: one that hangs must not cost the others their answer.
+        let lists = sockets.iter().map(async |(socket, peers)| {
+            let listing = timeout(ANSWER_WITHIN, list(socket, peers)).await;
+            (*socket, listing.unwrap_or(Err(Unavailable::TimedOut)))
+        });
+        let lists: BTreeMap<&Path, Result<Listing, Unavailable>> =
+            join_all(lists).await.into_iter().collect();
+
+        let now = clock::now().mono;
+        subjects
+            .iter()
+            .map(|subject| {
+                let peer = subject.tunnel.outside_ip;
+                let socket = subject.ipsec_socket.as_deref().unwrap_or(&self.socket);
+                let listing = lists
+                    .get(socket)
+                    .map_or(Err(Unavailable::HostError), |listing| listing.as_ref().map_err(|why| *why))?;
+                let mut ipsec = listing.peer(peer)?;
+                if let Some(listener) = self.listeners.get(socket) {
+                    let mut refusals = listener.refusals();
+                    if matches!(ipsec.ike, Some(Ike::Established { .. })) && ipsec.child.is_some() {
+                        refusals.is_up(peer);
+                    } else {
+                        ipsec.refusal = refusals.of(peer, now);
+                    }
+                }
+                Ok(ipsec)
+            })
+            .collect()
+    }
 }
 
 async fn list(socket: &Path, peers: &BTreeSet<IpAddr>) -> Result<Listing, Unavailable> {
@@ -116,9 +137,9 @@ mod tests {
     use crate::settings::UplinkSettings;
 
     const PEER: &str = "203.0.113.2";
-    const CONNECTIONS: &[u8] = include_bytes!("ipsec/answers/5.9.8-conns.vici");
-    const ESTABLISHED: &[u8] = include_bytes!("ipsec/answers/5.9.8-established.vici");
-    const WITHOUT_CHILD: &[u8] = include_bytes!("ipsec/answers/5.9.8-without-child.vici");
+    const CONNECTIONS: &[u8] = include_bytes!("../../tests/vici/5.9.8-conns.vici");
+    const ESTABLISHED: &[u8] = include_bytes!("../../tests/vici/5.9.8-established.vici");
+    const WITHOUT_CHILD: &[u8] = include_bytes!("../../tests/vici/5.9.8-without-child.vici");
 
     fn subject(outside_ip: &str) -> Arc<Subject> {
         Arc::new(Subject {
@@ -137,7 +158,8 @@ mod tests {
     enum Does {
         Answers(Vec<u8>),
         AnswersAndHangsUp(Vec<u8>),
-        AnswersForEver(Vec<u8>),
+        /// The second again and again.
+        AnswersForEver(Vec<u8>, Vec<u8>),
         Nothing,
     }
 
@@ -184,7 +206,10 @@ mod tests {
                     let _ = stream.write_all(&bytes).await;
                     return;
                 }
-                Does::AnswersForEver(bytes) => while stream.write_all(&bytes).await.is_ok() {},
+                Does::AnswersForEver(first, then) => {
+                    let _ = stream.write_all(&first).await;
+                    while stream.write_all(&then).await.is_ok() {}
+                }
                 Does::Nothing => {}
             }
         }
@@ -288,12 +313,15 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_without_an_end() {
-        let endless = Does::AnswersForEver(ESTABLISHED[..ESTABLISHED.len() - 5].to_vec());
+        let endless = Does::AnswersForEver(vec![], ESTABLISHED[..ESTABLISHED.len() - 5].to_vec());
         assert_eq!(fails(but("list-sas", endless.clone())).await, Unavailable::TooLong);
         assert_eq!(fails(but("list-conns", endless.clone())).await, Unavailable::TooLong);
         assert_eq!(fails(but("list-sa", endless)).await, Unavailable::TooLong);
         let of_others = event("other", &[text("a", &"x".repeat(60_000))]);
-        assert_eq!(fails(but("list-sas", Does::AnswersForEver(of_others))).await, Unavailable::TooLong);
+        assert_eq!(
+            fails(but("list-sas", Does::AnswersForEver(vec![], of_others))).await,
+            Unavailable::TooLong
+        );
         let ten_megabytes = ESTABLISHED[..ESTABLISHED.len() - 5].repeat((10 << 20) / ESTABLISHED.len());
         assert_eq!(fails(but("list-sas", Does::Answers(ten_megabytes))).await, Unavailable::TooLong);
     }
@@ -330,6 +358,20 @@ mod tests {
         assert_eq!(charon::not_connected(&queue_full), Unavailable::TimedOut);
         let no_descriptors = std::io::Error::from_raw_os_error(libc::EMFILE);
         assert_eq!(charon::not_connected(&no_descriptors), Unavailable::HostError);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tunnels_with_a_socket_of_their_own() {
+        let (one, other) = (Charon::new(lists(ESTABLISHED)), Charon::new(but("list-sas", Does::Nothing)));
+        let on = |socket: PathBuf| {
+            Arc::new(Subject { ipsec_socket: Some(socket.into()), ..(*subject(PEER)).clone() })
+        };
+        let subjects =
+            [subject(PEER), on(other.socket()), on(one.socket()), on("/nosuch".into()), subject("192.0.2.1")];
+        let findings = sensor(one.socket()).look(&subjects).await;
+        let words = findings.iter().map(|finding| finding.unavailable().map(Unavailable::as_str));
+        let expected = [None, Some("timed_out"), None, Some("not_there"), Some("not_listed")];
+        assert_eq!(words.collect::<Vec<_>>(), expected);
     }
 
     fn logged(group: &str, line: &str) -> Vec<u8> {
@@ -391,7 +433,7 @@ mod tests {
             Does::Answers(b"\0\0\0\x01\x06".to_vec()),
             Does::Answers([registered(), b"\xff\xff\xff\xff".to_vec()].concat()),
             Does::Answers([registered(), strange.clone()].concat()),
-            Does::AnswersForEver([registered(), strange].concat()),
+            Does::AnswersForEver(registered(), strange),
         ] {
             let charon = Charon::new(but("log", does));
             let mut sensor = sensor(charon.socket());
@@ -412,7 +454,7 @@ mod tests {
         let charon = Charon::new(move |name| match name {
             "log" => {
                 counted.fetch_add(1, Ordering::Relaxed);
-                Does::AnswersForEver([registered(), many.clone()].concat()[..].to_vec())
+                Does::AnswersForEver(registered(), many.clone())
             }
             _ => lists(ESTABLISHED)(name),
         });

@@ -93,22 +93,23 @@ impl Connection {
 }
 
 pub(super) fn not_connected(error: &io::Error) -> Unavailable {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Unavailable::NotThere,
+    match error.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => Unavailable::NotThere,
         // Also what is there and no socket.
-        io::ErrorKind::ConnectionRefused => Unavailable::NotRunning,
-        io::ErrorKind::PermissionDenied => Unavailable::Denied,
+        Some(libc::ECONNREFUSED) => Unavailable::NotRunning,
+        Some(libc::EACCES | libc::EPERM) => Unavailable::Denied,
         // Its queue of connections is full: it accepts none.
-        io::ErrorKind::WouldBlock => Unavailable::TimedOut,
-        _ => Unavailable::HostError,
+        Some(libc::EAGAIN) => Unavailable::TimedOut,
+        Some(_) | None => Unavailable::HostError,
     }
 }
 
 fn lost(error: &io::Error) -> Unavailable {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            Unavailable::Closed
-        }
-        _ => Unavailable::HostError,
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+
+    if matches!(error.kind(), UnexpectedEof | ConnectionReset | BrokenPipe) {
+        Unavailable::Closed
+    } else {
+        Unavailable::HostError
     }
 }

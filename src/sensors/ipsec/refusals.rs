@@ -26,6 +26,8 @@ use crate::sensors::ANSWER_WITHIN;
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// A refusal this long before a new attempt does not explain it at all.
 const RECENT: Duration = Duration::from_secs(60);
+/// A peer of whom nobody asks for this long is not watched any more.
+const WATCHED: Duration = Duration::from_secs(600);
 /// More threads than any charon has.
 const THREADS_MAX: usize = 1024;
 
@@ -41,15 +43,28 @@ const LOUD_PAUSE: Duration = Duration::from_secs(60);
 pub struct Listener {
     refusals: Arc<Mutex<Refusals>>,
     _task: JoinSet<()>,
+    /// When somebody last asked what it has heard.
+    asked: Moment,
 }
 
 impl Listener {
     /// Begins to listen at this socket.
-    pub fn spawn(socket: PathBuf) -> Self {
+    pub fn spawn(socket: PathBuf, now: Moment) -> Self {
         let refusals = Arc::new(Mutex::new(Refusals::default()));
         let mut task = JoinSet::new();
         task.spawn(listen(socket, Arc::clone(&refusals)));
-        Self { refusals, _task: task }
+        Self { refusals, _task: task, asked: now }
+    }
+
+    /// Watches these peers from now on.
+    pub fn watch(&mut self, peers: &BTreeSet<IpAddr>, now: Moment) {
+        self.asked = now;
+        self.refusals().watch(peers, now);
+    }
+
+    /// Whether nobody has asked for long.
+    pub fn is_idle(&self, now: Moment) -> bool {
+        now.since(self.asked) >= WATCHED
     }
 
     /// What is known of refusals by and of the watched peers.
@@ -64,10 +79,8 @@ fn lock(refusals: &Mutex<Refusals>) -> MutexGuard<'_, Refusals> {
 
 async fn listen(socket: PathBuf, refusals: Arc<Mutex<Refusals>>) {
     loop {
-        let pause = match read_log(&socket, &refusals).await {
-            Unavailable::TooLong => LOUD_PAUSE,
-            _ => RECONNECT,
-        };
+        let is_loud = read_log(&socket, &refusals).await == Unavailable::TooLong;
+        let pause = if is_loud { LOUD_PAUSE } else { RECONNECT };
         // What is logged from here on is not heard.
         lock(&refusals).forget();
         sleep(pause).await;
@@ -175,9 +188,15 @@ fn refusal(notification: &str) -> Option<Refusal> {
 /// The last refusal of each watched peer, by it or of it.
 #[derive(Debug, Default)]
 pub struct Refusals {
-    peers: BTreeMap<IpAddr, Option<Refused>>,
+    peers: BTreeMap<IpAddr, Peer>,
     /// The watched peer whose packet a thread of charon had last.
     threads: BTreeMap<u32, IpAddr>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    asked: Moment,
+    refused: Option<Refused>,
 }
 
 #[derive(Debug)]
@@ -189,12 +208,12 @@ struct Refused {
 }
 
 impl Refusals {
-    /// Whose refusals are remembered from now on.
-    pub fn watch(&mut self, peers: &BTreeSet<IpAddr>) {
-        self.peers.retain(|peer, _| peers.contains(peer));
+    /// Remembers the refusals of these peers from now on, and until nobody has asked for long.
+    pub fn watch(&mut self, peers: &BTreeSet<IpAddr>, now: Moment) {
         for peer in peers {
-            self.peers.entry(*peer).or_default();
+            self.peers.entry(*peer).or_insert(Peer { asked: now, refused: None }).asked = now;
         }
+        self.peers.retain(|_, peer| now.since(peer.asked) < WATCHED);
     }
 
     /// What a thread of charon has logged.
@@ -210,50 +229,50 @@ impl Refusals {
                 self.threads.remove(&thread);
             }
             Line::Refused(refusal) => {
-                if let Some(known) = self.of_thread(thread) {
-                    *known = Some(Refused { refusal, at: now, attempted: None });
+                if let Some(peer) = self.of_thread(thread) {
+                    peer.refused = Some(Refused { refusal, at: now, attempted: None });
                 }
             }
             Line::Installed => {
-                if let Some(known) = self.of_thread(thread) {
-                    *known = None;
+                if let Some(peer) = self.of_thread(thread) {
+                    peer.refused = None;
                 }
             }
             Line::Initiating(peer) => {
-                if let Some(known) = self.peers.get_mut(&peer) {
-                    match known {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    match &mut peer.refused {
                         Some(refused) if now.since(refused.at) < RECENT => {
                             refused.attempted.get_or_insert(now);
                         }
-                        Some(_) | None => *known = None,
+                        Some(_) | None => peer.refused = None,
                     }
                 }
             }
         }
     }
 
-    fn of_thread(&mut self, thread: u32) -> Option<&mut Option<Refused>> {
+    fn of_thread(&mut self, thread: u32) -> Option<&mut Peer> {
         self.peers.get_mut(self.threads.get(&thread)?)
     }
 
     /// The refusal after which this peer's tunnel has not come up.
     pub fn of(&self, peer: IpAddr, now: Moment) -> Option<Refusal> {
-        let refused = self.peers.get(&peer)?.as_ref()?;
+        let refused = self.peers.get(&peer)?.refused.as_ref()?;
         let unanswered = refused.attempted.is_some_and(|attempted| now.since(attempted) >= ATTEMPT);
         (!unanswered).then_some(refused.refusal)
     }
 
     /// This peer's tunnel is up.
     pub fn is_up(&mut self, peer: IpAddr) {
-        if let Some(known) = self.peers.get_mut(&peer) {
-            *known = None;
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.refused = None;
         }
     }
 
     /// Lines were missed.
     fn forget(&mut self) {
         self.threads.clear();
-        self.peers.values_mut().for_each(|known| *known = None);
+        self.peers.values_mut().for_each(|peer| peer.refused = None);
     }
 }
 
@@ -285,7 +304,7 @@ mod tests {
 
     fn watching() -> Refusals {
         let mut refusals = Refusals::default();
-        refusals.watch(&BTreeSet::from([peer()]));
+        refusals.watch(&BTreeSet::from([peer()]), at(0));
         refusals
     }
 
@@ -376,12 +395,14 @@ mod tests {
 
         let mut refusals = Refusals::default();
         let v6: IpAddr = "2001:db8::2".parse().unwrap();
-        refusals.watch(&BTreeSet::from([v6]));
+        refusals.watch(&BTreeSet::from([v6]), at(0));
         hear(&mut refusals, at(0), &format!("{}{refused}", from(5, "2001:db8::2")));
         assert_eq!(refusals.of(v6, at(0)), Some(Refusal::Proposal));
-        // Whom nobody watches is not remembered.
-        refusals.watch(&BTreeSet::from([peer()]));
-        assert_eq!(refusals.of(v6, at(0)), None);
+        // Looks at others change nothing, until nobody has asked for long.
+        refusals.watch(&BTreeSet::from([peer()]), at(599));
+        assert_eq!(refusals.of(v6, at(599)), Some(Refusal::Proposal));
+        refusals.watch(&BTreeSet::from([peer()]), at(600));
+        assert_eq!(refusals.of(v6, at(600)), None);
     }
 
     const REFUSED: &str = "\

@@ -223,25 +223,25 @@ pub(super) mod tests {
 
     /// A message as a test writes it.
     #[derive(Debug, Clone)]
-    pub enum Node {
+    pub(crate) enum Node {
         Text(Vec<u8>, Vec<u8>),
         List(Vec<u8>, Vec<Vec<u8>>),
         Section(Vec<u8>, Vec<Node>),
     }
 
-    pub fn text(name: &str, value: &str) -> Node {
+    pub(crate) fn text(name: &str, value: &str) -> Node {
         Node::Text(name.into(), value.into())
     }
 
-    pub fn list(name: &str, items: &[&str]) -> Node {
+    pub(crate) fn list(name: &str, items: &[&str]) -> Node {
         Node::List(name.into(), items.iter().map(|item| item.as_bytes().to_vec()).collect())
     }
 
-    pub fn section(name: &str, nodes: Vec<Node>) -> Node {
+    pub(crate) fn section(name: &str, nodes: Vec<Node>) -> Node {
         Node::Section(name.into(), nodes)
     }
 
-    pub fn message(nodes: &[Node]) -> Vec<u8> {
+    pub(crate) fn message(nodes: &[Node]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for node in nodes {
             node.encode(&mut bytes);
@@ -250,21 +250,21 @@ pub(super) mod tests {
     }
 
     /// A segment with its length before it.
-    pub fn segment(packet: &[u8]) -> Vec<u8> {
+    pub(crate) fn segment(packet: &[u8]) -> Vec<u8> {
         let length = u32::try_from(packet.len()).unwrap();
         [&length.to_be_bytes(), packet].concat()
     }
 
-    pub fn event(name: &str, nodes: &[Node]) -> Vec<u8> {
+    pub(crate) fn event(name: &str, nodes: &[Node]) -> Vec<u8> {
         let head = [EVENT, u8::try_from(name.len()).unwrap()];
         segment(&[&head, name.as_bytes(), &message(nodes)].concat())
     }
 
-    pub fn response(nodes: &[Node]) -> Vec<u8> {
+    pub(crate) fn response(nodes: &[Node]) -> Vec<u8> {
         segment(&[&[COMMAND_RESPONSE][..], &message(nodes)].concat())
     }
 
-    pub fn registered() -> Vec<u8> {
+    pub(crate) fn registered() -> Vec<u8> {
         segment(&[EVENT_CONFIRM])
     }
 
