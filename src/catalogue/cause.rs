@@ -96,11 +96,8 @@ fn clue(clue: &Clue) -> String {
         Clue::HostsAnswer { answering, of } => {
             return format!("of {of} watched hosts behind the tunnel {answering} answer");
         }
-        Clue::LargestPacket { now: Some(now), before } => {
+        Clue::LargestPacket { now, before } => {
             return format!("packets of more than {now} bytes no longer pass; {before} bytes did");
-        }
-        Clue::LargestPacket { now: None, before } => {
-            return format!("only the smallest packets pass; {before} bytes did");
         }
         Clue::Lost { percent } => return format!("{percent} % of the probes are lost"),
         Clue::Slow { now, usual } => {
@@ -148,6 +145,7 @@ pub fn first_step(diagnosis: &Diagnosis, tunnel: &TunnelId) -> Option<String> {
     })
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one clue of many is looked for")]
 fn path_step(diagnosis: &Diagnosis, outside: IpAddr) -> String {
     let ends = diagnosis.clues.iter().find_map(|clue| match clue {
         Clue::PathEndsAt { address, .. } => Some(*address),
@@ -163,6 +161,7 @@ fn path_step(diagnosis: &Diagnosis, outside: IpAddr) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one clue of many is looked for")]
 fn refused_step(diagnosis: &Diagnosis) -> String {
     let refusal = diagnosis.clues.iter().find_map(|clue| match clue {
         Clue::PeerRefused(refusal) => Some(*refusal),
@@ -180,6 +179,7 @@ fn refused_step(diagnosis: &Diagnosis) -> String {
     )
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one clue of many is looked for")]
 fn bgp_step(diagnosis: &Diagnosis) -> String {
     for clue in &diagnosis.clues {
         match clue {
@@ -201,23 +201,18 @@ fn bgp_step(diagnosis: &Diagnosis) -> String {
         .to_owned()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one clue of many is looked for")]
 fn mtu_step(diagnosis: &Diagnosis) -> String {
-    let passes = diagnosis.clues.iter().find_map(|clue| match clue {
-        Clue::LargestPacket { now, .. } => *now,
+    let passes = |clue: &Clue| match clue {
+        Clue::LargestPacket { now, .. } => Some(now.saturating_sub(HEADERS)),
         _ => None,
-    });
-    match passes {
-        Some(largest) => format!(
-            "Clamp the MSS of TCP to {} on this gateway (`nft … tcp option maxseg size set {}`), and look for what shrank the \
-             path: a new uplink, PPPoE, another tunnel.",
-            largest.saturating_sub(HEADERS),
-            largest.saturating_sub(HEADERS)
-        ),
-        None => {
-            "Large packets are lost on the way: look at what changed on the uplink, and clamp the MSS of TCP."
-                .to_owned()
-        }
-    }
+    };
+    let mss = diagnosis.clues.iter().find_map(passes);
+    let mss =
+        mss.map(|mss| format!(" to {mss} (`nft … tcp option maxseg size set {mss}`)")).unwrap_or_default();
+    format!(
+        "Clamp the MSS of TCP on this gateway{mss}, and look for what shrank the path: a new uplink, PPPoE, another tunnel."
+    )
 }
 
 fn config_step(diagnosis: &Diagnosis, outside: IpAddr) -> String {

@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | nobody listens on the IKE daemon's socket | `gateway_host` | certain |
 //! | this host refuses to send the echo | `gateway_config` | certain |
-//! | the peer refused an IKE exchange | `ike_rejected` | certain |
+//! | the peer refused an IKE exchange, and its address is not silent | `ike_rejected` | certain |
 //! | the uplink's interface is missing or has no carrier | `uplink_down` | certain |
 //! | no route to AWS's outside address, or the firewall refuses to send there | `gateway_config` | certain |
 //! | the outside address and every reference are silent | `uplink_down` | certain |
@@ -244,8 +244,8 @@ pub enum Clue {
     },
     /// The largest packet that passes.
     LargestPacket {
-        /// Its size in bytes; `None` if even the smallest does not pass.
-        now: Option<u16>,
+        /// Its size in bytes.
+        now: u16,
         /// The size that passed before.
         before: u16,
     },
@@ -379,7 +379,7 @@ pub struct Symptoms {
     /// Hosts behind the tunnel that have answered: how many do, of how many, where that is too few.
     pub hosts_missing: Option<(u16, u16)>,
     /// The largest packet now and before, where it shrank.
-    pub mtu_shrank: Option<(Option<u16>, u16)>,
+    pub mtu_shrank: Option<(u16, u16)>,
     /// Degraded by loss, in per cent.
     pub lossy: Option<u8>,
     /// Degraded by latency or jitter: milliseconds now, and usual or allowed.
@@ -459,6 +459,10 @@ fn this_host(seen: &Symptoms) -> Option<Diagnosis> {
 }
 
 fn refused(seen: &Symptoms) -> Option<Diagnosis> {
+    if seen.outside == Sign::Seen(OutsideSign::Silent) {
+        // It was refused before the path broke.
+        return None;
+    }
     match seen.ipsec {
         Sign::Seen(IpsecSign::Refused(refusal)) => {
             Some(named(Cause::IkeRejected, Confidence::Certain, vec![Clue::PeerRefused(refusal)]))

@@ -139,6 +139,11 @@ impl Check {
         self.verdict
     }
 
+    /// Since when it says so.
+    pub const fn since(&self) -> Now {
+        self.since
+    }
+
     /// Whether it probes faster because of a doubt.
     pub const fn is_suspect(&self) -> bool {
         matches!(self.pace, AskingPace::Suspect | AskingPace::Starting)

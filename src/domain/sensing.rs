@@ -15,7 +15,8 @@ use super::names::TunnelId;
 use super::plan::SensorRules;
 use super::request::Request;
 use super::sensor::{
-    BgpSession, Finding, Ike, Ipsec, Link, Mtu, Path, Reach, SenseRequest, SensorKind, Trace, Unavailable,
+    BgpSession, Finding, Ike, Ipsec, Link, Mtu, Path, Reach, Refusal, SenseRequest, SensorKind, Trace,
+    Unavailable,
 };
 use super::status::SensorStatus;
 use super::time::{Moment, Now};
@@ -59,8 +60,8 @@ const DPD_SHOWS_WITHIN: Duration = Duration::from_secs(3);
 pub enum Mood {
     /// All is well.
     Calm,
-    /// Our probes are answered, but something is odd, or was a short while ago.
-    Uneasy,
+    /// Our probes are answered, but something is odd since this moment, or was a short while ago.
+    Uneasy(Moment),
     /// An echo is overdue, or our probes are lost since a moment.
     Broken(Moment),
     /// Our probes are lost, for good: the same, and the verdict is Down.
@@ -90,6 +91,8 @@ pub struct Sensing {
     well_since: Moment,
     ipsec: VecDeque<(Moment, Result<Ipsec, Unavailable>)>,
     ipsec_was_there: bool,
+    /// What the peer refused last, as long as no SA stands.
+    refused: Option<(Moment, Refusal)>,
     bgp: VecDeque<(Moment, Result<BgpSession, Unavailable>)>,
     path: VecDeque<(Moment, Result<Path, Unavailable>)>,
     outside_answered: bool,
@@ -112,6 +115,7 @@ impl Sensing {
             well_since: now,
             ipsec: VecDeque::new(),
             ipsec_was_there: false,
+            refused: None,
             bgp: VecDeque::new(),
             path: VecDeque::new(),
             outside_answered: false,
@@ -172,6 +176,11 @@ impl Sensing {
         match &finding {
             Finding::Ipsec(seen) => {
                 self.ipsec_was_there |= seen.is_ok();
+                match seen {
+                    Ok(Ipsec { refusal: Some(refusal), .. }) => self.refused = Some((asked, *refusal)),
+                    Ok(seen) if matches!(state(seen), SaState::Standing) => self.refused = None,
+                    Ok(_) | Err(_) => {}
+                }
                 remember(&mut self.ipsec, asked, *seen);
             }
             Finding::Bgp(seen) => remember(&mut self.bgp, asked, seen.clone()),
@@ -213,8 +222,8 @@ impl Sensing {
         match (kind, self.mood) {
             (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, _) => Some(self.began),
             (SensorKind::Trace, Mood::Down(since)) => Some(since),
-            (SensorKind::Trace, Mood::Calm | Mood::Uneasy) => Some(self.well_since + SETTLES_WITHIN),
-            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) => Some(self.well_since + MTU_AFTER_RECOVERY),
+            (SensorKind::Trace, Mood::Calm | Mood::Uneasy(_)) => Some(self.well_since + SETTLES_WITHIN),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) => Some(self.well_since + MTU_AFTER_RECOVERY),
             (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
         }
     }
@@ -222,13 +231,15 @@ impl Sensing {
     /// How long after the last question the next one follows; `None` as long as this mood lasts.
     fn interval(&self, kind: SensorKind, asked: Moment) -> Option<Duration> {
         let mood = match (kind, self.mood, self.beside) {
-            (SensorKind::Path, Mood::Calm | Mood::Uneasy, Some(since)) => Mood::Broken(since),
+            (SensorKind::Path, Mood::Calm | Mood::Uneasy(_), Some(since)) => Mood::Broken(since),
             (_, mood, _) => mood,
         };
         match (kind, mood) {
             (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(CALM),
             (SensorKind::Bgp, Mood::Calm) => Some(if self.rules.bgp_required { BRISK } else { CALM }),
-            (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, Mood::Uneasy) => Some(BRISK),
+            (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, Mood::Uneasy(since)) => {
+                Some(if asked.since(since) < FAST_FOR { FAST } else { BRISK })
+            }
             (
                 SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path,
                 Mood::Broken(since) | Mood::Down(since),
@@ -249,11 +260,11 @@ impl Sensing {
                     self.slots.get(&kind).and_then(|slot| slot.last.as_ref()?.unavailable()).is_some();
                 failed.then_some(CALM)
             }
-            (SensorKind::Trace, Mood::Calm | Mood::Uneasy) => Some(TRACE_EVERY),
-            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) if asked < self.well_since => {
+            (SensorKind::Trace, Mood::Calm | Mood::Uneasy(_)) => Some(TRACE_EVERY),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) if asked < self.well_since => {
                 Some(self.well_since.since(asked) + MTU_AFTER_RECOVERY)
             }
-            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy) => Some(self.rules.mtu_interval),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) => Some(self.rules.mtu_interval),
             (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
         }
     }
@@ -282,8 +293,8 @@ impl Sensing {
                 Some(Ok(_)) | None => Sign::Awaited,
             },
             Ok(seen) => {
-                let refusals = looks.iter().filter_map(|(_, look)| look.as_ref().ok()?.refusal);
-                match (state(seen), before.and_then(|look| look.as_ref().ok()).map(state), refusals.last()) {
+                let refusal = self.refused.filter(|(at, _)| *at > since).map(|(_, refusal)| refusal);
+                match (state(seen), before.and_then(|look| look.as_ref().ok()).map(state), refusal) {
                     (SaState::Standing, _, _) => Sign::Seen(IpsecSign::Standing(flow(&looks, since))),
                     (_, _, Some(refusal)) => Sign::Seen(IpsecSign::Refused(refusal)),
                     (SaState::WithoutChild, Some(SaState::WithoutChild), None) => {
@@ -441,15 +452,16 @@ impl Sensing {
     }
 
     /// The largest packet now and before, where it shrank.
-    pub fn mtu_shrank(&self) -> Option<(Option<u16>, u16)> {
-        let (mtu, best) = (self.mtu?, self.mtu_best?);
-        let now = mtu.largest.unwrap_or(0);
-        (now + MTU_TOLERANCE < best).then_some((mtu.largest, best))
+    pub fn mtu_shrank(&self) -> Option<(u16, u16)> {
+        // No packet at all is no matter of size.
+        let (now, best) = (self.mtu?.largest?, self.mtu_best?);
+        (now.saturating_add(MTU_TOLERANCE) < best).then_some((now, best))
     }
 
-    /// Whether it was broken a short while ago, or has only begun to be watched.
-    pub fn is_settling(&self, now: Moment) -> bool {
-        !self.slots.is_empty() && now.since(self.well_since) < SETTLES_WITHIN
+    /// Since when it is well again, if it was broken a short while ago.
+    pub fn recovered(&self, now: Moment) -> Option<Moment> {
+        let recovered = self.well_since > self.began && now.since(self.well_since) < SETTLES_WITHIN;
+        recovered.then_some(self.well_since)
     }
 
     /// How long the tunnel has been well.
@@ -478,7 +490,7 @@ impl Mood {
     pub const fn broken_since(self) -> Option<Moment> {
         match self {
             Self::Broken(since) | Self::Down(since) => Some(since),
-            Self::Calm | Self::Uneasy => None,
+            Self::Calm | Self::Uneasy(_) => None,
         }
     }
 }

@@ -570,6 +570,13 @@ impl Tunnel {
 
     /// Names the cause anew; returns the one before if cause or confidence changed.
     pub fn diagnose(&mut self, others: Sign<UplinkSign>, now: Now) -> Option<Option<Diagnosis>> {
+        let wavers = match self.mood(now.mono) {
+            Mood::Broken(_) => true,
+            Mood::Calm | Mood::Uneasy(_) | Mood::Down(_) => false,
+        };
+        if wavers && self.diagnosis.is_some() {
+            return None;
+        }
         let found = cause::diagnose(&self.symptoms(others, now));
         let is_unknown = |named: &Diagnosis| named.cause == Cause::Unknown;
         let named_before = self.diagnosis.as_ref().is_some_and(|known| !is_unknown(known));
@@ -613,29 +620,39 @@ impl Tunnel {
             Verdict::Down => Mood::Down(since()),
             Verdict::Up if check.is_suspect() => Mood::Broken(since()),
             Verdict::Up => match self.assessment {
-                Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => Mood::Uneasy,
-                Assessment::Healthy | Assessment::Blind
-                    if self.diagnosis.is_some() || self.sensing.is_settling(now) =>
-                {
-                    Mood::Uneasy
+                Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => {
+                    Mood::Uneasy(self.assessed_since.mono)
                 }
-                Assessment::Healthy | Assessment::Blind => Mood::Calm,
+                Assessment::Healthy | Assessment::Blind => {
+                    let named = self.diagnosis.as_ref().map(|_| self.diagnosed_since.mono);
+                    named.or(self.sensing.recovered(now)).map_or(Mood::Calm, Mood::Uneasy)
+                }
             },
             Verdict::Unknown(Why::Starting) => Mood::Calm,
-            Verdict::Unknown(_) => Mood::Uneasy,
+            Verdict::Unknown(_) => Mood::Uneasy(check.since().mono),
         }
+    }
+
+    /// Whether AWS may be replacing the endpoint, or has just done so.
+    fn replaced(&self, now: Now) -> bool {
+        let stopped = self.stopped.map_or(self.local.since.wall, |stopped| stopped.wall);
+        let maintenance = self.maintenance.maintenance();
+        maintenance.is_some_and(|maintenance| maintenance.explains(stopped, now.wall).is_some())
     }
 
     fn symptoms(&self, others: Sign<UplinkSign>, now: Now) -> Symptoms {
         let inside = self.inside();
         let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
         // While echoes are answered everything is as of the last looks.
-        let since = match self.mood(now.mono) {
+        let mood = self.mood(now.mono);
+        let since = match mood {
             Mood::Down(since) => since,
-            Mood::Calm | Mood::Uneasy | Mood::Broken(_) => Moment::ORIGIN,
+            Mood::Calm | Mood::Uneasy(_) | Mood::Broken(_) => Moment::ORIGIN,
         };
         let sensing = &self.sensing;
-        let settles = inside == Verdict::Up && sensing.well_for(now.mono) < SESSION_SETTLES_WITHIN;
+        // A session that falls while an echo is overdue falls with the tunnel.
+        let settles = inside == Verdict::Up
+            && (mood.broken_since().is_some() || sensing.well_for(now.mono) < SESSION_SETTLES_WITHIN);
         Symptoms {
             inside,
             loss: evidence.last_loss,
@@ -647,7 +664,7 @@ impl Tunnel {
             others,
             interface: sensing.interface(since),
             path_ends_at: sensing.path_ends_at(since),
-            replacement: false,
+            replacement: self.replaced(now),
             aws_ipsec: self.remote.says_ipsec_is_up(since),
             hosts_missing: None,
             mtu_shrank: sensing.mtu_shrank(),

@@ -286,7 +286,7 @@ stored! {
         AwsSaysIpsecUp,
         AwsSaysIpsecDown,
         HostsAnswer { answering: u16, of: u16 },
-        LargestPacket { now: Option<u16>, before: u16 },
+        LargestPacket { now: u16, before: u16 },
         Lost { percent: u8 },
         Slow { now: u32, usual: u32 },
     }

@@ -176,14 +176,14 @@ fn a_tunnel_that_answers() {
     // Our own session is established: AWS's word alone names nothing.
     is_unknown(&Symptoms { bgp: Seen(BgpSign::Established), ..by_aws });
     names(&Symptoms { hosts_missing: Some((0, 2)), ..up() }, C::VpcUnreachable, Certain);
-    names(&Symptoms { mtu_shrank: Some((Some(1000), 1438)), ..up() }, C::Mtu, Certain);
+    names(&Symptoms { mtu_shrank: Some((1000, 1438)), ..up() }, C::Mtu, Certain);
     names(&Symptoms { lossy: Some(30), ..up() }, C::LossyPath, Certain);
     names(&Symptoms { slow: Some((230, 20)), ..up() }, C::SlowPath, Certain);
     // What carries no traffic comes before what carries it badly.
     let everything = Symptoms {
         bgp: session(false),
         hosts_missing: Some((0, 1)),
-        mtu_shrank: Some((None, 1438)),
+        mtu_shrank: Some((1000, 1438)),
         lossy: Some(30),
         slow: Some((230, 20)),
         ..up()
@@ -272,7 +272,7 @@ fn symptoms() -> impl Strategy<Value = Symptoms> {
         (uplink(), uplink(), link, any::<bool>(), any::<Option<bool>>(), any::<bool>()),
         (
             option::of((0_u16..3, 1_u16..3)),
-            option::of((Just(Some(1000)), Just(1400))),
+            option::of((Just(1000), Just(1400))),
             option::of(1_u8..100),
             any::<Option<(u32, u32)>>(),
         ),

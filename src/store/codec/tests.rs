@@ -204,7 +204,7 @@ fn clue() -> impl Strategy<Value = Clue> {
         words().prop_map(Clue::BgpLastError),
         words().prop_map(Clue::PrefixMissing),
         any::<(u16, u16)>().prop_map(|(answering, of)| Clue::HostsAnswer { answering, of }),
-        any::<(Option<u16>, u16)>().prop_map(|(now, before)| Clue::LargestPacket { now, before }),
+        any::<(u16, u16)>().prop_map(|(now, before)| Clue::LargestPacket { now, before }),
         any::<u8>().prop_map(|percent| Clue::Lost { percent }),
         any::<(u32, u32)>().prop_map(|(now, usual)| Clue::Slow { now, usual }),
     ]
