@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::super::clock;
 use super::raw::Raw;
-use super::{OTHER_REGION, TUNNEL, VPN, control, now, started};
+use super::{OTHER_REGION, OTHER_TUNNEL, TUNNEL, VPN, control, now, started};
 
 #[test]
 fn a_connection_has_its_telemetry_and_its_secrets() {
