@@ -82,6 +82,7 @@ fn clue(clue: &Clue) -> String {
         Clue::OutboundMoves => "packets leave by IPsec",
         Clue::InboundMoves => "packets come in by IPsec",
         Clue::InboundStopped => "no packet comes in by IPsec",
+        Clue::OutboundStopped => "probes do not leave by IPsec",
         Clue::PeerHeardNothing => "AWS's router closed the BGP session: it heard nothing from here in time",
         Clue::BgpEstablished => "the BGP session is established",
         Clue::BgpState(state) => return format!("the BGP session is {state}, not established"),
@@ -225,6 +226,9 @@ fn config_step(diagnosis: &Diagnosis, outside: IpAddr) -> String {
         }
         Some(Clue::SendBlocked) => "This gateway's kernel refuses to send into the tunnel: look at `nft list ruleset` and `ip \
                                     xfrm policy`."
+            .to_owned(),
+        Some(Clue::OutboundStopped) => "Probes do not enter IPsec: compare its policies with the tunnel's addresses (`ip xfrm policy`, \
+                                        `swanctl --list-sas`), and look where the route leads."
             .to_owned(),
         Some(Clue::ChildAbsent) => "There is an IKE SA without a CHILD_SA: compare the traffic selectors with those at AWS, \
                                     and initiate it (`swanctl --initiate --child NAME`)."

@@ -23,6 +23,7 @@
 //! | the same, and nothing is known of the path | `ike_down` | likely |
 //! | an IKE SA without a CHILD_SA | `gateway_config` | likely |
 //! | the interface, its address or its route is gone, IPsec stands or is not watched | `gateway_config` | certain, likely |
+//! | SAs installed, and our probes do not leave by them | `gateway_config` | likely |
 //! | AWS's router closed the BGP session because it heard nothing from here | `ipsec_one_way` | certain |
 //! | SAs installed, IKE answered since, packets leave and none come | `ipsec_one_way` | likely |
 //! | SAs installed, packets leave, and the BGP session is lost as well | `ipsec_one_way` | likely |
@@ -217,6 +218,8 @@ pub enum Clue {
     InboundMoves,
     /// No packet has come in by the CHILD_SA since the break.
     InboundStopped,
+    /// No packet leaves by the CHILD_SA, although probes are sent.
+    OutboundStopped,
     /// AWS's router closed the BGP session, because it heard nothing from here in time.
     PeerHeardNothing,
     /// The BGP session is established.
@@ -562,6 +565,10 @@ fn standing(seen: &Symptoms, flow: Flow) -> Diagnosis {
     if seen.loss == Some(Loss::NoPath) {
         let clues = vec![Clue::NothingCanBeSent, Clue::IkeEstablished];
         return named(Cause::GatewayConfig, Confidence::Certain, clues);
+    }
+    if flow.outbound == Some(false) {
+        let clues = vec![Clue::OutboundStopped, Clue::IkeEstablished];
+        return named(Cause::GatewayConfig, Confidence::Likely, clues);
     }
     let mut clues = vec![Clue::IkeEstablished];
     if flow.outbound == Some(true) {

@@ -139,6 +139,11 @@ impl Check {
         self.verdict
     }
 
+    /// Between two of its echoes in calm.
+    pub const fn interval(&self) -> Duration {
+        self.rules.interval
+    }
+
     /// Since when it says so.
     pub const fn since(&self) -> Now {
         self.since

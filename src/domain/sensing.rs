@@ -50,8 +50,8 @@ const MTU_AFTER_RECOVERY: Duration = Duration::from_secs(10);
 /// Sizes this close are the same.
 const MTU_TOLERANCE: u16 = 8;
 
-/// Counters that did not move between looks this far apart have stopped: our own probes move them every few hundred milliseconds.
-const FLOW_WINDOW: Duration = Duration::from_millis(1500);
+/// Counters that did not move for this long, and for three of our probes, have stopped.
+const STILL_FOR: Duration = Duration::from_millis(2500);
 /// After the delay of its dead peer detection an IKE daemon takes this long at most to show an unanswered check.
 const DPD_SHOWS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -275,8 +275,8 @@ impl Sensing {
 
     //--- what the looks of after a moment say
 
-    /// IPsec since the break.
-    pub fn ipsec_sign(&self, since: Moment) -> Sign<IpsecSign> {
+    /// IPsec since the break. `interval`: between two of our probes, which move the counters.
+    pub fn ipsec_sign(&self, since: Moment, interval: Duration) -> Sign<IpsecSign> {
         if !self.watches(SensorKind::Ipsec) {
             return Sign::Dark;
         }
@@ -295,7 +295,9 @@ impl Sensing {
             Ok(seen) => {
                 let refusal = self.refused.filter(|(at, _)| *at > since).map(|(_, refusal)| refusal);
                 match (state(seen), before.and_then(|look| look.as_ref().ok()).map(state), refusal) {
-                    (SaState::Standing, _, _) => Sign::Seen(IpsecSign::Standing(flow(&looks, since))),
+                    (SaState::Standing, _, _) => {
+                        Sign::Seen(IpsecSign::Standing(flow(&looks, since, interval)))
+                    }
                     (_, _, Some(refusal)) => Sign::Seen(IpsecSign::Refused(refusal)),
                     (SaState::WithoutChild, Some(SaState::WithoutChild), None) => {
                         Sign::Seen(IpsecSign::ChildAbsent)
@@ -330,8 +332,21 @@ impl Sensing {
         }
         let mut looks = self.bgp.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
         let (last, before) = (looks.next(), looks.next());
+        // BIRD forgets it as soon as a reconnect fails otherwise.
+        let heard_nothing = self.bgp.iter().filter(|(asked, _)| *asked > since);
+        let heard_nothing = heard_nothing
+            .filter_map(|(_, look)| look.as_ref().ok())
+            .any(|session| session.peer_heard_nothing);
         match (last, before) {
             (None, _) => Sign::Awaited,
+            // A notification is no gap between two looks.
+            (Some(Ok(session)), _) if !session.established && heard_nothing => {
+                Sign::Seen(BgpSign::NotEstablished {
+                    state: Arc::clone(&session.state),
+                    last_error: session.last_error.clone(),
+                    peer_heard_nothing: true,
+                })
+            }
             (Some(Err(_)), Some(Err(_))) => Sign::Dark,
             (Some(Err(_)), Some(Ok(_)) | None) => Sign::Awaited,
             (Some(Ok(session)), _) if session.established => match session.missing.first() {
@@ -345,17 +360,11 @@ impl Sensing {
                     Some(_) | None => Sign::Awaited,
                 },
             },
-            // A notification is no gap between two looks.
-            (Some(Ok(session)), _) if session.peer_heard_nothing => Sign::Seen(BgpSign::NotEstablished {
-                state: Arc::clone(&session.state),
-                last_error: session.last_error.clone(),
-                peer_heard_nothing: true,
-            }),
             (Some(Ok(session)), Some(Ok(earlier))) if !earlier.established => {
                 Sign::Seen(BgpSign::NotEstablished {
                     state: Arc::clone(&session.state),
                     last_error: session.last_error.clone(),
-                    peer_heard_nothing: session.peer_heard_nothing || earlier.peer_heard_nothing,
+                    peer_heard_nothing: false,
                 })
             }
             (Some(Ok(_)), _) => Sign::Awaited,
@@ -527,28 +536,27 @@ const fn state(seen: &Ipsec) -> SaState {
 }
 
 /// Which way packets pass, by looks of after the break at one CHILD_SA.
-fn flow(looks: &[&(Moment, Result<Ipsec, Unavailable>)], since: Moment) -> Flow {
-    let seen = |look: &&(Moment, Result<Ipsec, Unavailable>)| {
-        let (asked, ipsec) = **look;
-        ipsec.ok().map(|ipsec| (asked, ipsec))
-    };
-    let all: Vec<(Moment, Ipsec)> = looks.iter().filter_map(|look| seen(look)).collect();
+fn flow(looks: &[&(Moment, Result<Ipsec, Unavailable>)], since: Moment, interval: Duration) -> Flow {
+    let all: Vec<(Moment, Ipsec)> =
+        looks.iter().filter_map(|(asked, look)| Some((*asked, (*look).ok()?))).collect();
     let Some((last_asked, last)) = all.last().copied() else {
         return Flow { alive: false, outbound: None, inbound: None };
     };
-    let first = all.iter().find_map(|(asked, ipsec)| {
-        let (child, newest) = (ipsec.child?, last.child?);
-        (child.id == newest.id && last_asked.since(*asked) >= FLOW_WINDOW).then_some((child, newest))
-    });
+    let moved = |counter: fn(&Child) -> u64| {
+        let newest = last.child?;
+        let mut before = all.iter().filter_map(|(asked, ipsec)| Some((*asked, ipsec.child?)));
+        let (first_asked, first) = before.find(|(_, child)| child.id == newest.id)?;
+        if counter(&newest) > counter(&first) {
+            return Some(true);
+        }
+        let still = last_asked.since(first_asked) >= STILL_FOR.max(interval.saturating_mul(3));
+        still.then_some(false)
+    };
     let checked_from = last.dpd_delay.filter(|delay| !delay.is_zero()).map(|delay| since + delay);
     let alive = checked_from.is_some_and(|from| {
         let answered = |ipsec: &Ipsec| ipsec.ike == Some(Ike::Established { unanswered: false });
         last_asked >= from + DPD_SHOWS_WITHIN
             && all.iter().filter(|(asked, _)| *asked >= from).all(|(_, ipsec)| answered(ipsec))
     });
-    Flow {
-        alive,
-        outbound: first.map(|(before, now)| now.bytes_out > before.bytes_out),
-        inbound: first.map(|(before, now)| now.bytes_in > before.bytes_in),
-    }
+    Flow { alive, outbound: moved(|child| child.bytes_out), inbound: moved(|child| child.bytes_in) }
 }

@@ -649,6 +649,7 @@ impl Tunnel {
             Mood::Down(since) => since,
             Mood::Calm | Mood::Uneasy(_) | Mood::Broken(_) => Moment::ORIGIN,
         };
+        let interval = self.checks.first().map_or(Duration::MAX, Check::interval);
         let sensing = &self.sensing;
         // A session that falls while an echo is overdue falls with the tunnel.
         let settles = inside == Verdict::Up
@@ -657,7 +658,7 @@ impl Tunnel {
             inside,
             loss: evidence.last_loss,
             carrying: self.carrying,
-            ipsec: sensing.ipsec_sign(since),
+            ipsec: sensing.ipsec_sign(since, interval),
             bgp: if settles { Sign::Awaited } else { sensing.bgp_sign(since) },
             outside: sensing.outside_sign(since),
             references: sensing.references_sign(since),

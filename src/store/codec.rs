@@ -276,6 +276,7 @@ stored! {
         OutboundMoves,
         InboundMoves,
         InboundStopped,
+        OutboundStopped,
         PeerHeardNothing,
         BgpEstablished,
         BgpState(Arc<str>),

@@ -3,6 +3,7 @@
 mod adoption;
 mod board;
 mod carrying;
+mod causes;
 mod changes;
 mod clocks;
 mod cut_off;

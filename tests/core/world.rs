@@ -20,6 +20,7 @@ use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
 use bothends::domain::request::{AwsRequest, EchoId, HistoryRequest, Request, ViewsRequest};
+use bothends::domain::sensor::{Finding, SenseRequest, Sensed, SensorKind};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::{Assessment, Fault, Loss, Verdict};
 
@@ -138,6 +139,10 @@ pub struct World {
     pub monitor: Monitor,
     pub now: Now,
     pub lines: BTreeMap<TunnelId, Line>,
+    /// What each sensor finds; one without an entry never answers.
+    pub senses: BTreeMap<(TunnelId, SensorKind), Finding>,
+    /// Every question to a sensor.
+    pub looks: Vec<(Moment, SenseRequest)>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
     /// A source that is unreachable.
@@ -191,6 +196,8 @@ impl World {
             monitor: Monitor::new(Arc::new(plan), remembered, now),
             now,
             lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
+            senses: BTreeMap::new(),
+            looks: Vec::new(),
             aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
             aws_reachable: true,
             unreachable: None,
@@ -321,7 +328,15 @@ impl World {
                         }
                     }
                 }
-                Request::Retire { .. } | Request::Sense(_) => {}
+                Request::Retire { .. } => {}
+                Request::Sense(request) => {
+                    self.looks.push((self.now.mono, request.clone()));
+                    let SenseRequest { tunnel, sensor } = request;
+                    if let Some(finding) = self.senses.get(&(tunnel.clone(), sensor)) {
+                        let sensed = Sensed { tunnel, asked: self.now.mono, finding: finding.clone() };
+                        self.monitor.handle(Event::Sensed(sensed), self.here());
+                    }
+                }
                 Request::AskAws(AwsRequest::History(HistoryRequest { vpn, from, to, source: _ })) => {
                     self.histories.push((self.now.mono, from, to));
                     let event = self.history(vpn, from, to);

@@ -327,6 +327,8 @@ mod tests {
           tunnel    outside address  role     carries traffic  both ends                         our end                                     AWS
           tunnel 1  203.0.113.11     active   no               down, no packets since 03:12:03Z  down since 03:12:07Z, last reply 03:12:03Z  down since 03:12:12Z, TunnelState 0, 21 s old
           tunnel 2  203.0.113.12     standby  cannot tell      blind since 03:12:12Z             up since 03:12:00Z, 11.9 ms, loss 0 %       unknown (not asked) since 03:12:12Z
+          tunnel 1: path_to_aws (certain) since 03:12:14Z: AWS's outside address no longer answers over the uplink; the uplink's references answer; the path ends at hop 4 (198.51.100.9)
+              First: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
 
         incidents
           redundancy_lost on vpn-0123456789abcdef0: open; began 03:12:12Z, opened 03:12:20Z

@@ -140,7 +140,7 @@ fn one_way() {
     names(&stands(true, Some(true), Some(false)), C::IpsecOneWay, Likely);
     // A dead endpoint looks like this until dead peer detection notices.
     is_unknown(&stands(false, Some(true), Some(false)));
-    is_unknown(&stands(true, Some(false), Some(false)));
+    names(&stands(true, Some(false), Some(false)), C::GatewayConfig, Likely);
     is_unknown(&stands(true, Some(true), Some(true)));
     is_unknown(&stands(true, None, None));
     let with = |bgp, symptoms: Symptoms| Symptoms { bgp, ..symptoms };

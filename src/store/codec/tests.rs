@@ -187,6 +187,7 @@ fn clue() -> impl Strategy<Value = Clue> {
         Clue::OutboundMoves,
         Clue::InboundMoves,
         Clue::InboundStopped,
+        Clue::OutboundStopped,
         Clue::PeerHeardNothing,
         Clue::BgpEstablished,
         Clue::BgpWithoutPolicy,
