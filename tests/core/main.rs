@@ -11,4 +11,5 @@ mod evidence;
 mod properties;
 mod restarts;
 mod standby;
+mod through;
 mod world;
