@@ -76,11 +76,13 @@ fn plan(vpns: u8) -> Plan {
                 id: TunnelId { vpn: id.clone(), outside_ip: [203, 0, n, last].into() },
                 name: format!("tunnel {last}").into(),
                 role: Role::Active,
+                through: Default::default(),
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, n, 4 * last + 1].into(),
                     source_ip: [169, 254, n, 4 * last + 2].into(),
                     interface: None,
+                    fwmark: None,
                 }),
             })
         };

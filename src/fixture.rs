@@ -50,6 +50,7 @@ pub(crate) fn local_down() -> View {
             replies_in_row: 0,
             loss_percent: Some(100.0),
             median_rtt: Some(Duration::from_micros(12_340)),
+            through: None,
         }),
     }
 }
@@ -166,6 +167,7 @@ pub(crate) fn incident() -> Incident {
 pub(crate) fn status() -> Status {
     let check = |verdict, suspect| CheckStatus {
         kind: CheckKind::Inside,
+        votes: true,
         verdict,
         suspect,
         asked: true,

@@ -21,7 +21,7 @@ use bothends::probe::permission::{SocketKind, icmp_access};
 use bothends::probe::round::{Round, one_round};
 use bothends::probe::{Ownership, owns};
 use net::Netns;
-use world::{Observed, World, route, vpn};
+use world::{Observed, World, marked, route, vpn};
 
 /// ICMP datagram sockets for every group.
 const OPEN: &str = "0 2147483647";
@@ -194,6 +194,78 @@ fn opening_a_client_is_retried_with_its_next_probe() {
     });
 }
 
+/// A host behind a link that only packets with the mark 42 are routed to.
+fn marked_way() -> (Netns, Netns) {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    there.ip("addr add 10.9.0.9/32 dev lo");
+    here.ip("route add 10.9.0.9/32 via 10.0.0.2 table 100");
+    here.ip("rule add fwmark 42 lookup 100");
+    // The reply comes from where the main table would not send.
+    here.set("net/ipv4/conf/all/rp_filter", "0");
+    here.set("net/ipv4/conf/tunnel/rp_filter", "0");
+    (here, there)
+}
+
+#[test]
+fn a_marked_echo_takes_the_way_of_its_mark_and_not_that_of_the_main_table() {
+    let (here, _there) = marked_way();
+    here.ip("route add blackhole 10.9.0.9/32");
+    here.run_with_net_raw(async || {
+        let way = route("10.0.0.1", "10.9.0.9", None);
+        let mut world = World::new();
+        let echo = world.ask(1, &marked(&way, 42));
+        assert_eq!(world.next().await, Observed::Sent(echo));
+        assert_eq!(world.next().await, Observed::Reply(echo));
+        let unmarked = world.ask(2, &way);
+        assert_eq!(world.end().await, [Observed::Failed(unmarked, AskFailure::Lost(Loss::Blocked))]);
+    });
+}
+
+#[test]
+fn a_marked_echo_is_lost_rather_than_sent_by_the_main_table_if_its_own_table_ends_there() {
+    let (here, _there) = marked_way();
+    here.ip("route add 10.9.0.9/32 via 10.0.0.2");
+    here.ip("route del 10.9.0.9/32 table 100");
+    here.ip("route add unreachable default metric 1000000 table 100");
+    here.run_with_net_raw(async || {
+        let way = route("10.0.0.1", "10.9.0.9", None);
+        let mut world = World::new();
+        let echo = world.ask(1, &marked(&way, 42));
+        assert_eq!(world.next().await, Observed::Failed(echo, AskFailure::Lost(Loss::NoPath)));
+        let unmarked = world.ask(2, &way);
+        assert_eq!(world.end().await, [Observed::Sent(unmarked), Observed::Reply(unmarked)]);
+    });
+}
+
+#[test]
+fn an_echo_with_a_mark_that_no_rule_knows_is_lost() {
+    let (here, _there) = marked_way();
+    here.run_with_net_raw(async || {
+        let mut world = World::new();
+        let echo = world.ask(1, &marked(&route("10.0.0.1", "10.9.0.9", None), 43));
+        assert_eq!(world.end().await, [Observed::Failed(echo, AskFailure::Lost(Loss::NoPath))]);
+    });
+}
+
+#[test]
+fn without_the_capability_nothing_is_sent_where_a_mark_is_wanted() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.run_unprivileged(async || {
+        let way = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
+        let mut world = World::new();
+        let refused = world.ask(1, &marked(&way, 42));
+        assert_eq!(
+            world.next().await,
+            Observed::Failed(refused, AskFailure::Fault(Fault::NoPermission)),
+            "the same host answers without a mark, and is not asked"
+        );
+        let echo = world.ask(2, &way);
+        assert_eq!(world.end().await, [Observed::Sent(echo), Observed::Reply(echo)]);
+    });
+}
+
 #[test]
 fn rejecting_routes_block_a_packet_and_missing_routes_are_no_path() {
     let here = Netns::with_ping_group_range(OPEN);
@@ -285,6 +357,48 @@ fn after_its_interface_was_recreated_an_old_client_has_no_path_and_a_new_one_wor
         world.retire(1);
         let anew = world.ask(2, &tunnel);
         assert_eq!(world.end().await, [Observed::Sent(anew), Observed::Reply(anew)]);
+    });
+}
+
+#[test]
+fn after_its_address_moved_and_returned_a_new_client_works() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
+        let mut world = World::new();
+        let before = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Observed::Sent(before));
+        assert_eq!(world.next().await, Observed::Reply(before));
+
+        net::ip("addr add 10.0.0.3/24 dev tunnel");
+        net::ip("addr del 10.0.0.1/24 dev tunnel");
+        let moved = world.ask(2, &tunnel);
+        assert_eq!(world.next().await, Observed::Failed(moved, AskFailure::AddressMissing));
+        net::ip("addr add 10.0.0.1/24 dev tunnel");
+        let anew = world.ask(2, &tunnel);
+        assert_eq!(world.end().await, [Observed::Sent(anew), Observed::Reply(anew)]);
+    });
+}
+
+#[test]
+fn a_firewalls_dead_entry_swallows_one_client_and_not_the_next() {
+    let (here, there) = Netns::pair();
+    net_v4(&here, &there);
+    // The entry is made by the first echo of a flow; from then on it swallows what belongs to it.
+    there.nft("add table ip guard");
+    there.nft("add chain ip guard in { type filter hook input priority 0 ; }");
+    there.nft("add rule ip guard in ip protocol icmp ct state established drop");
+    here.run(async || {
+        let tunnel = route("10.0.0.1", "10.0.0.2", Some("tunnel"));
+        let mut world = World::with_give_up_after(Duration::from_millis(300));
+        let first = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Observed::Sent(first));
+        assert_eq!(world.next().await, Observed::Reply(first));
+        let swallowed = world.ask(1, &tunnel);
+        assert_eq!(world.next().await, Observed::Sent(swallowed));
+        let fresh = world.ask(2, &tunnel);
+        assert_eq!(world.end().await, [Observed::Sent(fresh), Observed::Reply(fresh)]);
     });
 }
 

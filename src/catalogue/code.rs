@@ -223,7 +223,7 @@ codes! {
         PROBLEM_PROBE_NOT_PERMITTED = "a310359f4888f44f5e521df099377374"
         Failed "The daemon has no permission to send ICMP probes"
         means "Nothing is probed, so our end has no vote: no outage can be confirmed."
-        first "As root, `bothends check` names the group and the sysctl to set (net.ipv4.ping_group_range)."
+        first "As root, `bothends check` names the group and the sysctl to set (net.ipv4.ping_group_range). A tunnel with fwmark needs the capability of /usr/share/bothends/drop-ins/cap-net-raw.conf."
         behind [];
     ProbeFailing "probe_failing"
         PROBLEM_PROBE_FAILING = "e5616178adab09b0eaae3ee034c1620f"

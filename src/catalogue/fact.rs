@@ -19,7 +19,7 @@ use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
-use crate::domain::names::{End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId, VpnId};
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
@@ -34,15 +34,15 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
         Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
             let text = format!("{count} probes were skipped: the host slept, or was too busy");
             about_tunnel(names, &check.tunnel, MessageId::TICKS_SKIPPED, &text)
-                .with("CHECK", check.kind.as_str())
+                .with("CHECK", check.kind.to_string())
         }),
         Fact::Suspicion { check, suspect, at: _ } => {
             let text = match suspect {
-                true => format!("check {} is suspect: a reply is overdue", check.kind.as_str()),
-                false => format!("check {} is no longer suspect", check.kind.as_str()),
+                true => format!("check {} is suspect: a reply is overdue", check.kind),
+                false => format!("check {} is no longer suspect", check.kind),
             };
             let record = about_tunnel(names, &check.tunnel, MessageId::SUSPICION, &text);
-            Some(record.with("CHECK", check.kind.as_str()))
+            Some(record.with("CHECK", check.kind.to_string()))
         }
         Fact::ViewChanged { tunnel, end, from, view, at } => {
             Some(view_changed(names, tunnel, *end, *from, view, *at))
@@ -56,7 +56,14 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
                 names,
                 &check.tunnel,
                 MessageId::FIRST_SEEN_UP,
-                &format!("{} answered for the first time: our end has a vote", route.inside_ip),
+                &match check.kind {
+                    CheckKind::Inside => {
+                        format!("{} answered for the first time: our end has a vote", route.inside_ip)
+                    }
+                    CheckKind::Through(host) => {
+                        format!("{host} behind the tunnel answered for the first time")
+                    }
+                },
             )
             .with("END", End::Local.as_str()),
         ),
@@ -123,7 +130,9 @@ fn view_changed(
     at: Now,
 ) -> JournalRecord {
     let (kind, level) = match (to.verdict, end) {
-        (Verdict::Up, End::Local | End::Aws) => (MessageId::END_UP, Level::Info),
+        (Verdict::Up | Verdict::Unknown(Why::Shared), End::Local | End::Aws) => {
+            (MessageId::END_UP, Level::Info)
+        }
         // The assessment of both ends, in the next record, shows how much it matters.
         (Verdict::Down, End::Local | End::Aws) => (MessageId::END_DOWN, Level::Info),
         (Verdict::Unknown(why), End::Local | End::Aws) => unknown(why),
@@ -134,7 +143,7 @@ fn view_changed(
         .with("END", end.as_str())
         .with("VERDICT", to.verdict.as_str());
     match to.verdict {
-        Verdict::Up | Verdict::Down => record,
+        Verdict::Up | Verdict::Down | Verdict::Unknown(Why::Shared) => record,
         Verdict::Unknown(why) => record.with("ERROR", why.to_string()),
     }
 }
@@ -155,7 +164,9 @@ const fn unknown(why: Why) -> (MessageId, Level) {
         Why::NoData | Why::Stale | Why::Contradiction | Why::Gone => (MessageId::END_UNKNOWN, Level::Warn),
         // Normal before the first answer.
         Why::BgpUnknown => (MessageId::END_UNKNOWN, Level::Warn),
-        Why::Starting | Why::Unused | Why::NotHere | Why::NotAsked => (MessageId::END_UNKNOWN, Level::Info),
+        Why::Starting | Why::Unused | Why::NotHere | Why::Shared | Why::NotAsked => {
+            (MessageId::END_UNKNOWN, Level::Info)
+        }
         // A minute in which the tunnel changed is not a fault.
         Why::Fraction => (MessageId::END_UNKNOWN, Level::Info),
         // EVIDENCE_UNUSABLE, or the problem of the source, reports it at WARNING.

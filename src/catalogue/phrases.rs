@@ -72,6 +72,7 @@ pub(super) fn whose(end: End) -> &'static str {
 }
 
 fn local_evidence(verdict: Verdict, evidence: &LocalEvidence, inside: Option<IpAddr>, near: Stamp) -> String {
+    let inside = evidence.through.or(inside);
     let inside = inside.map_or_else(|| "the inside address".to_owned(), |ip| ip.to_string());
     let mut text = match verdict {
         Verdict::Up => match evidence.median_rtt {
@@ -79,7 +80,7 @@ fn local_evidence(verdict: Verdict, evidence: &LocalEvidence, inside: Option<IpA
             None => format!("{inside} answers"),
         },
         Verdict::Down => unanswered(evidence, &inside, near),
-        Verdict::Unknown(why) => why_local(why, &inside),
+        Verdict::Unknown(why) => why_local(why, &inside, evidence.through.is_some()),
     };
     let last_reply = match verdict {
         Verdict::Up => None,
@@ -116,8 +117,17 @@ fn unanswered(evidence: &LocalEvidence, inside: &str, near: Stamp) -> String {
     text
 }
 
-fn why_local(why: Why, inside: &str) -> String {
+fn why_local(why: Why, inside: &str, is_behind: bool) -> String {
     match why {
+        Why::NeverAnswered if is_behind => format!(
+            "{inside} behind the tunnel has never answered, so our end has no vote; is host right, and may source reach it with ICMP \
+             echo?"
+        ),
+        Why::Shared => {
+            format!(
+                "{inside} answers, by this tunnel or another one: from behind the gateway that cannot be told"
+            )
+        }
         Why::NeverAnswered => format!(
             "{inside} has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?"
         ),
@@ -170,6 +180,7 @@ fn why_aws(why: Why) -> String {
         | Why::BgpUnknown
         | Why::Unused
         | Why::NotHere
+        | Why::Shared
         | Why::NotAsked
         | Why::Future
         | Why::Garbage => why.to_string(),

@@ -166,6 +166,7 @@ impl Problem {
             | Lack::Old
             | Lack::Unclear
             | Lack::NeverAnswered
+            | Lack::HostNeverAnswered
             | Lack::AddressMissing
             | Lack::NotPermitted
             | Lack::NoSocket
@@ -324,10 +325,15 @@ const fn lacking(lack: Lack) -> (Code, &'static str) {
         Lack::Old => (Code::AwsEvidenceOld, "AWS's evidence is too old, or has never come"),
         Lack::Unclear => (Code::AwsEvidenceUnclear, "AWS's evidence cannot be used"),
         Lack::NeverAnswered => (Code::NeverAnswered, "AWS's inside address has never answered"),
+        Lack::HostNeverAnswered => {
+            (Code::NeverAnswered, "a required host behind the tunnel has never answered")
+        }
         Lack::AddressMissing => {
             (Code::AddressMissing, "this host does not have the source address or the interface")
         }
-        Lack::NotPermitted => (Code::ProbeNotPermitted, "no permission to open an ICMP socket"),
+        Lack::NotPermitted => {
+            (Code::ProbeNotPermitted, "no permission to open an ICMP socket, or to set fwmark")
+        }
         Lack::NoSocket => (Code::ProbeFailing, "the kernel gives no ICMP socket"),
         Lack::Silent => (Code::ProbeSilent, "nothing was probed for too long"),
     }

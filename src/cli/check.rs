@@ -150,12 +150,12 @@ fn days(duration: Duration) -> String {
 
 /// Why this host cannot send from the tunnel's address. Only a warning: the configuration may be for another host.
 fn not_here(tunnel: &TunnelPlan) -> Option<String> {
-    let TunnelPlan { id, name, role: _, route, sensors: _ } = tunnel;
-    let what = match address::owns(route) {
-        Ok(Ownership::Here) => return None,
-        Ok(missing @ (Ownership::NoAddress | Ownership::NoInterface)) => missing.to_string(),
-        Err(error) => format!("cannot find out whether this host has its address: {error}"),
-    };
+    let TunnelPlan { id, name, role: _, route: _, through: _, sensors: _ } = tunnel;
+    let (route, what) = tunnel.checks().find_map(|(_, route)| match address::owns(route) {
+        Ok(Ownership::Here) => None,
+        Ok(missing @ (Ownership::NoAddress | Ownership::NoInterface)) => Some((route, missing.to_string())),
+        Err(error) => Some((route, format!("cannot find out whether this host has its address: {error}"))),
+    })?;
     let interface = route.interface.as_deref().map(|name| format!(", interface {name}")).unwrap_or_default();
     Some(format!(
         "{id}, {name}: {what} (source_ip {}{interface}); until it does, this end has no vote on this tunnel",

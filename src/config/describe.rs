@@ -10,7 +10,7 @@ use super::quantity::{ShownDuration, ShownSize};
 use super::settings::{AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, SinkSettings, VpnDetails};
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
-use crate::domain::plan::{IncidentRules, Plan, ProbeRules, TunnelPlan, VpnPlan};
+use crate::domain::plan::{IncidentRules, Plan, ProbeRules, TunnelPlan, Vantage, VpnPlan};
 use crate::domain::sensor::SensorKind;
 use crate::settings::{BgpSettings, IpsecSettings, StoreSettings, UplinkSettings};
 
@@ -68,6 +68,9 @@ impl Page<'_> {
         writeln!(f, "\nconnection  {} ({}){}", vpn.name, vpn.id, routing(vpn.routing))?;
         for tunnel in &vpn.tunnels {
             writeln!(f, "  {}", tunnel_line(tunnel))?;
+            for line in through_lines(tunnel) {
+                writeln!(f, "  {line}")?;
+            }
         }
         if let Some(VpnDetails { runbook_url, notes, region: _, role_arn: _ }) = self.config.vpns.get(&vpn.id)
         {
@@ -285,11 +288,32 @@ const fn mode(mode: Mode) -> &'static str {
 }
 
 fn tunnel_line(tunnel: &TunnelPlan) -> String {
-    let interface = tunnel.route.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
-    let probed = format!("echo {} -> {}{interface}", tunnel.route.source_ip, tunnel.route.inside_ip);
-    let probed =
-        if tunnel.role == crate::domain::names::Role::Unused { "not probed".to_owned() } else { probed };
+    let route = &tunnel.route;
+    let interface = route.interface.as_ref().map_or(String::new(), |name| format!(" on {name}"));
+    let mark = route.fwmark.map_or(String::new(), |mark| format!(" marked {mark:#x}"));
+    let probed = match (tunnel.is_used(), tunnel.through.vantage) {
+        (false, _) => "not probed".to_owned(),
+        (true, Vantage::Gateway) => {
+            format!("echo {} -> {}{interface}{mark}", route.source_ip, route.inside_ip)
+        }
+        (true, Vantage::Behind { .. }) => format!("seen from behind the gateway{interface}{mark}"),
+    };
     format!("{:<9} {} ({}): {probed}", tunnel.role.as_str(), tunnel.name, tunnel.id.outside_ip)
+}
+
+/// One line for each group of hosts behind a tunnel.
+fn through_lines(tunnel: &TunnelPlan) -> impl Iterator<Item = String> {
+    let groups = tunnel.through.groups.iter().filter(|_| tunnel.is_used());
+    groups.map(|group| {
+        let hosts: Vec<_> = group.routes.iter().map(|route| route.inside_ip.to_string()).collect();
+        let source = group.routes.first().map(|route| route.source_ip.to_string()).unwrap_or_default();
+        let needed = match group.routes.len() {
+            1 => String::new(),
+            of => format!(", {} of {of} must answer", group.min),
+        };
+        let votes = if group.required { "required" } else { "explains only" };
+        format!("          through echo {source} -> {}: {votes}{needed}", hosts.join(", "))
+    })
 }
 
 /// The rules of a connection, and what follows from them.

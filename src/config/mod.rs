@@ -22,6 +22,7 @@ mod settings;
 mod sinks;
 #[cfg(test)]
 mod tests;
+mod through;
 mod vpns;
 mod webhook;
 

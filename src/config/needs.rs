@@ -15,7 +15,7 @@ pub mod files {
     /// Reserved for everything but probing: sinks, AWS, listener, control socket, store, journal.
     pub const RESERVE: u64 = 256;
     /// A check in doubt has two sockets, and a third while the last echoes of a replaced one are in flight.
-    pub const PER_TUNNEL: u64 = 3;
+    pub const PER_CHECK: u64 = 3;
     /// A look at the path has a socket per uplink and address family.
     pub const PER_UPLINK: u64 = 2;
     /// Traces at a time, and measurements of the MTU.
@@ -34,7 +34,7 @@ mod memory {
     pub(super) const HELPER: u64 = 128 * KIB * KIB;
     /// An incident with its timeline in the core, in the store and at the sinks, and its share of eight answers of `/metrics`.
     pub(super) const PER_CONNECTION: u64 = 160 * KIB;
-    pub(super) const PER_TUNNEL: u64 = 32 * KIB;
+    pub(super) const PER_CHECK: u64 = 32 * KIB;
     /// A task, a timer and its entry in the socket's table.
     pub(super) const PER_ECHO: u64 = 2 * KIB;
     /// The longest answer that a sensor reads of a daemon (`sensors::ANSWER_MAX`), and what is made of it.
@@ -76,10 +76,10 @@ impl Needs {
             };
         }
         for vpn in &config.plan.vpns {
-            let tunnels = vpn.used_tunnels().count() as u64;
-            needs.files += files::PER_TUNNEL * tunnels;
+            let checks = vpn.used_tunnels().map(|tunnel| tunnel.checks().count() as u64).sum::<u64>();
+            needs.files += files::PER_CHECK * checks;
             needs.memory += memory::PER_CONNECTION
-                + tunnels * (memory::PER_TUNNEL + memory::PER_ECHO * in_flight(&vpn.probe));
+                + checks * (memory::PER_CHECK + memory::PER_ECHO * in_flight(&vpn.probe));
         }
         needs
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::domain::names::{Kind, Role, Routing, VpnId};
+use crate::domain::plan::Vantage;
 use crate::outbound::KeyExchange;
 use crate::settings::WebhookPreset;
 
@@ -154,6 +155,17 @@ pub(super) const ROUTING: Rule<Routing> = Rule {
     hint: hints::of_text,
     allowed: "\"bgp\", \"static\"",
     parse: |text| [Routing::Bgp, Routing::Static].into_iter().find(|routing| routing.as_str() == text),
+};
+
+/// `vpn.vantage`; whether others share the path is known once every tunnel is read.
+pub(super) const VANTAGE: Rule<Vantage> = Rule {
+    hint: hints::of_text,
+    allowed: "\"gateway\", \"behind\"",
+    parse: |text| match text {
+        "gateway" => Some(Vantage::Gateway),
+        "behind" => Some(Vantage::Behind { shared: false }),
+        _ => None,
+    },
 };
 
 /// `incident.mode`.

@@ -118,9 +118,11 @@ const VPN: &[Key] = &[
     scalar("runbook_url"),
     scalar("notes"),
     scalar("routing"),
+    scalar("vantage"),
     scalar("region"),
     scalar("role_arn"),
     tables("tunnel", TUNNEL),
+    tables("through", THROUGH),
     table("probe", PROBE),
     table("bgp", &[scalar("required"), list("monitored_prefixes")]),
     table(
@@ -140,10 +142,15 @@ const TUNNEL: &[Key] = &[
     scalar("inside_ip"),
     scalar("source_ip"),
     scalar("interface"),
+    scalar("vrf"),
+    scalar("fwmark"),
     scalar("role"),
     scalar("uplink"),
     scalar("ipsec_socket"),
+    tables("through", THROUGH),
 ];
+
+const THROUGH: &[Key] = &[list("host"), scalar("source"), scalar("required"), scalar("min")];
 
 const SINK: &[Key] = &[
     scalar("type"),

@@ -348,6 +348,20 @@ impl<'a> Section<'a> {
         Some(found)
     }
 
+    /// A text that follows `rule`, or a list of them.
+    pub(super) fn one_or_more<T>(
+        &self,
+        key: &str,
+        rule: &Rule<T>,
+        notes: &mut Notes,
+    ) -> Option<Vec<Listed<T>>> {
+        if self.get(key).is_some_and(|value| list(value).is_some()) {
+            return self.texts(key, rule, notes);
+        }
+        let value = self.text(key, rule, notes)?;
+        Some(vec![Listed { value, place: self.place(key), path: self.path(key) }])
+    }
+
     /// Reports that `key` is missing.
     pub(super) fn missing(&self, key: &str, allowed: &str, notes: &mut Notes) {
         notes.problem(

@@ -6,6 +6,7 @@ mod mutated;
 mod read;
 mod rejected;
 mod sensors;
+mod through;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::describe::metrics_elsewhere;
@@ -9,10 +10,14 @@ use super::problem::{Notes, ProblemKind, Provenance};
 use super::section::{Listed, Once, Section};
 use super::sensors::{BgpRules, Sensors};
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
+use super::through::{self, Egress, Group};
 use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
-use crate::settings::Subject;
+use crate::domain::plan::{
+    AwsRules, IncidentRules, ProbeRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage, VpnPlan,
+};
+use crate::domain::sensor::SensorKind;
+use crate::settings::{Subject, UplinkSettings};
 
 /// The defaults for every connection.
 #[derive(Debug)]
@@ -32,6 +37,9 @@ struct OfConnection<'c> {
     routing: Routing,
     bgp: &'c BgpRules,
     sensors: &'c Sensors,
+    vantage: Vantage,
+    /// The hosts by which it is seen from behind the gateway.
+    through: &'c [Group],
 }
 
 /// Reads the connections one by one and detects duplicates.
@@ -44,7 +52,7 @@ pub(super) struct VpnReader {
     ids: Once<VpnId>,
     outside_ips: Once<IpAddr>,
     addresses: Addresses,
-    routes: Once<(IpAddr, IpAddr, Option<Arc<str>>)>,
+    routes: Once<(IpAddr, IpAddr, Egress)>,
 }
 
 impl VpnReader {
@@ -78,11 +86,15 @@ impl VpnReader {
         let probe = globals::probe(&section.section("probe"), common.probe, notes);
         let incident = globals::incident(&section.section("incident"), common.incident, notes);
         let bgp = common.sensors.bgp_of(section, routing.unwrap_or_default(), notes);
+        let vantage = section.text("vantage", &patterns::VANTAGE, notes).unwrap_or_default();
+        let through = through_behind(section, vantage, notes);
         let all = OfConnection {
             id: id.as_ref(),
             routing: routing.unwrap_or_default(),
             bgp: &bgp,
             sensors: &common.sensors,
+            vantage,
+            through: &through,
         };
         let tunnels = self.tunnels(section, &all, notes);
 
@@ -116,8 +128,15 @@ impl VpnReader {
             .enumerate()
             .map(|(index, tunnel)| self.tunnel(index, tunnel, all, notes))
             .collect();
-        let tunnels: Vec<_> = read.into_iter().collect::<Option<_>>()?;
-        let used = |role: Role| tunnels.iter().any(|tunnel: &Arc<TunnelPlan>| tunnel.role == role);
+        let mut tunnels: Vec<TunnelPlan> = read.into_iter().collect::<Option<_>>()?;
+        let shared = tunnels.iter().filter(|tunnel| tunnel.is_used()).count() > 1;
+        for tunnel in &mut tunnels {
+            tunnel.through.vantage = match all.vantage {
+                Vantage::Gateway => Vantage::Gateway,
+                Vantage::Behind { .. } => Vantage::Behind { shared },
+            };
+        }
+        let used = |role: Role| tunnels.iter().any(|tunnel| tunnel.role == role);
         match (used(Role::Active), used(Role::Standby)) {
             (true, _) => {}
             (false, true) => {
@@ -132,7 +151,7 @@ impl VpnReader {
                 );
             }
         }
-        Some(tunnels)
+        Some(tunnels.into_iter().map(Arc::new).collect())
     }
 
     fn tunnel(
@@ -141,15 +160,13 @@ impl VpnReader {
         section: &Section<'_>,
         all: &OfConnection<'_>,
         notes: &mut Notes,
-    ) -> Option<Arc<TunnelPlan>> {
+    ) -> Option<TunnelPlan> {
         if !section.is_table() {
             return None;
         }
         let name = section.text("name", &patterns::LABEL, notes);
         let outside_ip = section.required("outside_ip", &patterns::OUTSIDE_IP, notes);
-        let inside_ip = section.required("inside_ip", &patterns::HOST_IP, notes);
-        let source_ip = section.required("source_ip", &patterns::HOST_IP, notes);
-        let interface = section.text("interface", &patterns::INTERFACE, notes);
+        let egress = Egress::read(section, notes);
         let role = section.text("role", &patterns::ROLE, notes).unwrap_or(Role::Active);
         let is_used = role != Role::Unused;
         let uplink = all.sensors.uplink_of(section, is_used, notes);
@@ -162,6 +179,60 @@ impl VpnReader {
             self.outside_ips.claim(outside_ip, section, "outside_ip", notes);
             self.addresses.claim(AddressKind::Outside, outside_ip, section, notes);
         }
+        let ends = match all.vantage {
+            Vantage::Gateway => self.ends(section, &egress, notes),
+            Vantage::Behind { .. } => {
+                for key in ["inside_ip", "source_ip", "through"] {
+                    if section.sets(key) {
+                        let what = "is not used with vantage = \"behind\", where [[vpn.through]] says what is probed and from where";
+                        section.wrong(key, what, notes);
+                    }
+                }
+                None
+            }
+        };
+        let groups: Vec<Group> = match all.vantage {
+            Vantage::Gateway => {
+                let groups = through::groups(section, ends.map(|(_, source_ip)| source_ip), notes);
+                for (host, source, at) in through::ways(&groups) {
+                    self.routes.claim_at((host, source, egress.clone()), at.clone(), notes);
+                }
+                groups
+            }
+            Vantage::Behind { .. } => all.through.to_vec(),
+        };
+        let groups: Vec<_> = groups.iter().map(|group| group.over(&egress)).collect();
+        let route = match (all.vantage, ends) {
+            (Vantage::Gateway, ends) => {
+                let (inside_ip, source_ip) = ends?;
+                Arc::new(egress.route(inside_ip, source_ip))
+            }
+            (Vantage::Behind { .. }, _) => {
+                let required = groups.iter().find(|group| group.required)?;
+                Arc::clone(required.routes.first()?)
+            }
+        };
+        let id = TunnelId { vpn: all.id?.clone(), outside_ip: outside_ip? };
+        let sensors = self.sensors_of(&id, &route, (ipsec_socket, uplink), is_used, all);
+        Some(TunnelPlan {
+            id,
+            name: name.unwrap_or_else(|| format!("tunnel {}", index + 1).into()),
+            role,
+            route,
+            through: ThroughRules { vantage: all.vantage, groups },
+            sensors,
+        })
+    }
+
+    /// The ends of the tunnel inside it, AWS's and ours.
+    fn ends(
+        &mut self,
+        section: &Section<'_>,
+        egress: &Egress,
+        notes: &mut Notes,
+    ) -> Option<(IpAddr, IpAddr)> {
+        let inside_ip = section.required("inside_ip", &patterns::HOST_IP, notes);
+        let source_ip = section.required("source_ip", &patterns::HOST_IP, notes);
         if let Some(inside_ip) = inside_ip {
             self.addresses.claim(AddressKind::Inside, inside_ip, section, notes);
         }
@@ -181,28 +252,67 @@ impl VpnReader {
                 notes,
             );
         } else {
-            self.routes.claim((inside_ip, source_ip, interface.clone()), section, "inside_ip", notes);
+            self.routes.claim((inside_ip, source_ip, egress.clone()), section, "inside_ip", notes);
         }
-        let id = TunnelId { vpn: all.id?.clone(), outside_ip: outside_ip? };
-        let sensors = if is_used { all.sensors.rules(all.routing, all.bgp) } else { SensorRules::default() };
-        if is_used {
-            self.subjects.push(Arc::new(Subject {
-                tunnel: id.clone(),
-                inside_ip,
-                source_ip,
-                interface: interface.clone(),
-                ipsec_socket,
-                uplink,
-                monitored_prefixes: Arc::clone(&all.bgp.monitored_prefixes),
-            }));
+        Some((inside_ip, source_ip))
+    }
+
+    /// What looks at a tunnel besides its probes. From behind the gateway nothing does: no IKE daemon, BGP daemon or tunnel is here.
+    fn sensors_of(
+        &mut self,
+        id: &TunnelId,
+        route: &Route,
+        (ipsec_socket, uplink): (Option<Arc<Path>>, Arc<UplinkSettings>),
+        is_used: bool,
+        all: &OfConnection<'_>,
+    ) -> SensorRules {
+        let is_here = match all.vantage {
+            Vantage::Gateway => true,
+            Vantage::Behind { .. } => false,
+        };
+        if !is_used || !is_here {
+            return SensorRules::default();
         }
-        Some(Arc::new(TunnelPlan {
-            id,
-            name: name.unwrap_or_else(|| format!("tunnel {}", index + 1).into()),
-            role,
-            route: Arc::new(Route { inside_ip, source_ip, interface }),
-            sensors,
-        }))
+        self.subjects.push(Arc::new(Subject {
+            tunnel: id.clone(),
+            inside_ip: route.inside_ip,
+            source_ip: route.source_ip,
+            interface: route.interface.clone(),
+            ipsec_socket,
+            uplink,
+            monitored_prefixes: Arc::clone(&all.bgp.monitored_prefixes),
+        }));
+        let mut rules = all.sensors.rules(all.routing, all.bgp);
+        if route.fwmark.is_some() {
+            // Its echoes have no mark, and without it would leave another way.
+            rules.kinds.remove(&SensorKind::Mtu);
+        }
+        rules
+    }
+}
+
+/// The hosts by which a connection is seen from behind its gateway.
+fn through_behind(section: &Section<'_>, vantage: Vantage, notes: &mut Notes) -> Vec<Group> {
+    match vantage {
+        Vantage::Gateway => {
+            if section.sets("through") {
+                let what =
+                    "needs vantage = \"behind\"; hosts behind one tunnel are in [[vpn.tunnel.through]]";
+                section.wrong("through", what, notes);
+            }
+            Vec::new()
+        }
+        Vantage::Behind { .. } => {
+            let groups = through::groups(section, None, notes);
+            if !section.sets("through") {
+                section.missing("through", "at least one [[vpn.through]] with required = true", notes);
+            } else if !groups.is_empty() && !groups.iter().any(|group| group.required) {
+                let what =
+                    "needs one with required = true: with vantage = \"behind\" nothing else has a vote";
+                section.wrong("through", what, notes);
+            }
+            groups
+        }
     }
 }
 

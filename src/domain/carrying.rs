@@ -9,6 +9,7 @@
 //! | up | down, any other | `bgp` | cannot tell: BGP may be down, and it is not confirmed |
 //! | up | down, any other | `static`, not configured | disputed: cannot tell |
 //! | up | unknown | any | cannot tell |
+//! | unknown ([shared](super::through)) | any | any | as our end's up on `static` |
 //! | down | down, as of after our end went down ([`downs`](super::downs)) | any | not carrying. Both ends agree |
 //! | down | any other | any | not carrying: our end cannot reach AWS's |
 //! | unknown (starting) | down | any | cannot tell until the start is over |
@@ -94,7 +95,9 @@ pub struct Said {
 pub const fn judge(said: Said) -> Carrying {
     use Carrying::{CannotTell as Unclear, NotCarrying as Not};
     match (said.local, said.aws) {
-        (Verdict::Up, Verdict::Up) => Carrying::Carrying,
+        (Verdict::Up | Verdict::Unknown(Why::Shared), Verdict::Up) => Carrying::Carrying,
+        (Verdict::Unknown(Why::Shared), Verdict::Down) => Unclear(CannotTell::Disputed),
+        (Verdict::Unknown(Why::Shared), Verdict::Unknown(_)) => Unclear(CannotTell::AwsUnknown),
         (Verdict::Up, Verdict::Down) => match (said.routing, said.bgp) {
             (Routing::Bgp, BgpWord::SecondDatapoint | BgpWord::IpsecIsUp)
             | (Routing::Unknown, BgpWord::IpsecIsUp) => Not(NotCarrying::BgpDown),
@@ -228,10 +231,11 @@ pub fn traffic(tunnels: impl IntoIterator<Item = Carrying>) -> Traffic {
 /// |---|---|---|---|
 /// | Up | Healthy | Disputed(aws) | Blind |
 /// | Down | Disputed(local) | **Down** | Unconfirmed(local) |
+/// | Unknown, the connection works ([shared](super::through)) | Healthy | Unconfirmed(aws) | Blind |
 /// | Unknown | Blind | Unconfirmed(aws) | Blind |
 pub const fn correlate(local: Verdict, aws: Verdict) -> Assessment {
     match (local, aws) {
-        (Verdict::Up, Verdict::Up) => Assessment::Healthy,
+        (Verdict::Up | Verdict::Unknown(Why::Shared), Verdict::Up) => Assessment::Healthy,
         (Verdict::Up, Verdict::Down) => Assessment::Disputed(End::Aws),
         (Verdict::Up, Verdict::Unknown(_)) => Assessment::Blind,
         (Verdict::Down, Verdict::Up) => Assessment::Disputed(End::Local),

@@ -405,6 +405,7 @@ pub fn diagnose(seen: &Symptoms) -> Option<Diagnosis> {
             | Why::BgpUnknown
             | Why::Unused
             | Why::NotHere
+            | Why::Shared
             | Why::NotAsked
             | Why::NoData
             | Why::Stale

@@ -4,6 +4,8 @@
 //! clients in turn, until `up_after` replies in a row end the suspicion, or `down_after` overdue echoes in a row (the oldest
 //! past `timeout`, and not all on one client) make it Down. While Down it probes every `interval`; the first reply makes it
 //! suspect again. A check that was never answered is Unknown instead of Down. Send errors are no evidence.
+//!
+//! A check without a vote probes less often in calm, and when another check of its tunnel becomes suspect at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +24,9 @@ use super::verdict::{Fault, LocalEvidence, Loss, Outcome, Verdict, Why};
 
 /// More would add nothing: at 64 unanswered echoes there is no doubt left.
 pub const IN_FLIGHT_MAX: usize = 64;
+
+/// Between the echoes of a check without a vote, while nothing is in doubt: it explains, and decides nothing.
+const EXPLAINING_EVERY: Duration = Duration::from_secs(30);
 
 /// How often to probe, and what an overdue echo means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +68,7 @@ pub struct Check {
     rules: ProbeRules,
     anchor: Moment,
     suspect_interval: Duration,
+    votes: bool,
 
     pace: AskingPace,
     due: Moment,
@@ -106,6 +112,7 @@ impl Check {
             rules,
             anchor,
             suspect_interval: rules.suspect_interval,
+            votes: true,
             pace: AskingPace::Starting,
             due: next_on_grid(anchor, rules.suspect_interval, now.mono),
             verdict: Verdict::Unknown(Why::Starting),
@@ -129,6 +136,20 @@ impl Check {
         }
     }
 
+    /// The same check, with or without a vote.
+    pub fn voting(mut self, votes: bool, now: Now) -> Self {
+        if self.votes != votes {
+            self.votes = votes;
+            self.pace_changed(now);
+        }
+        self
+    }
+
+    /// The route that it probes.
+    pub const fn route(&self) -> &Arc<Route> {
+        &self.route
+    }
+
     /// Which check this is.
     pub const fn id(&self) -> &CheckId {
         &self.id
@@ -140,7 +161,7 @@ impl Check {
     }
 
     /// Between two of its echoes in calm.
-    pub const fn interval(&self) -> Duration {
+    pub const fn probe_interval(&self) -> Duration {
         self.rules.interval
     }
 
@@ -197,6 +218,7 @@ impl Check {
             replies_in_row: self.replies_in_row,
             loss_percent: None,
             median_rtt: self.rtt.median(),
+            through: self.id.kind.host(),
         }
     }
 
@@ -204,6 +226,11 @@ impl Check {
     pub fn overdue_in_flight(&self, since: Moment) -> u32 {
         let overdue = |pending: &&PendingEcho| pending.overdue && pending.asked.mono > since;
         u32::try_from(self.pending.values().filter(overdue).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Another check of the tunnel is in doubt: one that probes seldom asks at once.
+    pub fn hurry(&mut self, now: Now) {
+        self.due = self.due.min(next_on_grid(self.anchor, self.suspect_interval, now.mono));
     }
 
     /// Sets the pace under suspicion, which depends on the number of suspect checks.
@@ -220,7 +247,13 @@ impl Check {
         self.anchor = anchor;
         self.suspect_interval = rules.suspect_interval;
         self.replies.remember(usize::try_from(rules.up_after.get()).unwrap_or(usize::MAX), IN_FLIGHT_MAX);
-        self.due = next_on_grid(anchor, self.interval(), now.mono);
+        self.pace_changed(now);
+    }
+
+    /// Silence counts from now: what was rightly asked seldom until now is not silent.
+    fn pace_changed(&mut self, now: Now) {
+        self.due = next_on_grid(self.anchor, self.interval(), now.mono);
+        self.last_activity = self.last_activity.max(now.mono);
     }
 
     /// An echo has left.
@@ -350,8 +383,17 @@ impl Check {
     fn interval(&self) -> Duration {
         match self.pace {
             AskingPace::Starting | AskingPace::Suspect => self.suspect_interval,
-            AskingPace::Calm | AskingPace::Waiting => self.rules.interval,
+            AskingPace::Calm => self.calm_interval(),
+            AskingPace::Waiting => match self.verdict {
+                // A host that never answered is asked as seldom; one that is Down as often as any, to see the end of it.
+                Verdict::Unknown(Why::NeverAnswered) => self.calm_interval(),
+                Verdict::Up | Verdict::Down | Verdict::Unknown(_) => self.rules.interval,
+            },
         }
+    }
+
+    fn calm_interval(&self) -> Duration {
+        if self.votes { self.rules.interval } else { self.rules.interval.max(EXPLAINING_EVERY) }
     }
 
     fn tick(&mut self, now: Now, fx: &mut Effects) {
@@ -513,7 +555,7 @@ impl Check {
     }
 
     fn silence_after(&self) -> Duration {
-        (self.rules.interval.max(self.suspect_interval) * 3).max(self.rules.timeout * 2)
+        (self.calm_interval().max(self.suspect_interval) * 3).max(self.rules.timeout * 2)
     }
 
     fn end(&mut self, pending: PendingEcho, outcome: Outcome, now: Now, fx: &mut Effects) {
@@ -523,7 +565,7 @@ impl Check {
             Outcome::Reply { .. } | Outcome::Late { .. } | Outcome::Lost(_) => self.last_evidence = now.mono,
             Outcome::Fault(fault) => self.fault = Some((fault, now.mono)),
         }
-        fx.ended.push((self.id.tunnel.clone(), pending.asked.mono, outcome));
+        fx.ended.push((self.id.clone(), pending.asked.mono, outcome));
         fx.facts.push_back(Fact::EchoEnded { check: self.id.clone(), outcome });
     }
 

@@ -212,7 +212,7 @@ impl Exercise {
     /// One has ended.
     pub(super) fn ended(&mut self, of: &CheckId, fresh: Fresh, outcome: Outcome, now: Now, fx: &mut Effects) {
         let Some(FreshEcho { client, asked, .. }) = self.under_way.take() else { return };
-        fx.ended.push((of.tunnel.clone(), asked, outcome));
+        fx.ended.push((of.clone(), asked, outcome));
         fx.facts.push_back(Fact::EchoEnded { check: of.clone(), outcome });
         fx.requests.push_back(Request::Retire { check: of.clone(), client });
         self.fresh = fresh;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::carrying::{CannotTell, Carrying};
 use super::names::{End, Kind, Role};
 use super::time::Moment;
-use super::verdict::{Assessment, Verdict};
+use super::verdict::{Assessment, Verdict, Why};
 
 /// True, false, or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,7 +158,9 @@ fn down_by_some_end(tunnel: &TunnelTruth, local_counts: Truth) -> Truth {
             Assessment::Healthy | Assessment::Disputed(_) | Assessment::Unconfirmed(_) | Assessment::Blind,
             Carrying::Carrying | Carrying::NotCarrying(_) | Carrying::CannotTell(_),
         ) => match (tunnel.local, tunnel.aws) {
-            (Verdict::Up, Verdict::Unknown(_)) if !tunnel.aws_said_down => Truth::False,
+            (Verdict::Up | Verdict::Unknown(Why::Shared), Verdict::Unknown(_)) if !tunnel.aws_said_down => {
+                Truth::False
+            }
             (local, aws) => said_down(local).and(local_counts).or(said_down(aws)),
         },
     }
@@ -175,7 +177,7 @@ const fn carries_not(carrying: Carrying) -> Truth {
 const fn said_down(verdict: Verdict) -> Truth {
     match verdict {
         Verdict::Down => Truth::True,
-        Verdict::Up => Truth::False,
+        Verdict::Up | Verdict::Unknown(Why::Shared) => Truth::False,
         Verdict::Unknown(_) => Truth::Unknown,
     }
 }

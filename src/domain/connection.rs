@@ -269,7 +269,7 @@ impl Connection {
         for tunnel_plan in &plan.tunnels {
             let tunnel = match before.remove(&tunnel_plan.id) {
                 Some(mut same) if same.is_same(tunnel_plan) => {
-                    same.reconfigure(Arc::clone(tunnel_plan), plan.probe, anchor, now);
+                    same.reconfigure(Arc::clone(tunnel_plan), plan.probe, anchor, now, fx);
                     same.keep_sources(&plan.aws.sources);
                     same
                 }

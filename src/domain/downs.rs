@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::condition::Hold;
 use super::condition::Truth;
 use super::time::Moment;
-use super::verdict::Verdict;
+use super::verdict::{Verdict, Why};
 
 /// AWS's evidence on what it saw has arrived after this long: CloudWatch shows a datapoint some two to three minutes late, and
 /// each covers a minute.
@@ -58,7 +58,7 @@ impl Downs {
                 self.left = None;
                 self.hold.observe(Truth::True, FOLLOWS_WITHIN, now);
             }
-            Verdict::Up => {
+            Verdict::Up | Verdict::Unknown(Why::Shared) => {
                 self.was_up = true;
                 self.leave(Truth::False, now);
             }
@@ -79,7 +79,6 @@ impl Downs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::Why;
     use super::*;
 
     const UP: Verdict = Verdict::Up;

@@ -208,8 +208,8 @@ pub struct Effects {
     pub requests: VecDeque<Request>,
     /// For the driver to report.
     pub facts: VecDeque<Fact>,
-    /// Echoes that ended, by tunnel and the moment when they were sent: the data of rollups.
-    pub ended: Vec<(TunnelId, Moment, Outcome)>,
+    /// Echoes that ended, by check and the moment when they were sent: the data of rollups.
+    pub ended: Vec<(CheckId, Moment, Outcome)>,
     last_echo: u64,
     last_client: u64,
 }

@@ -5,7 +5,7 @@
 //! [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s. The same events at the same times give the same requests
 //! and facts.
 //! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what to watch), [`echo`] and
-//! [`check`] (an end's own view), [`remote`] (AWS's view), [`maintenance`] (what AWS says of its endpoints), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
+//! [`check`] and [`through`] (an end's own view), [`remote`] (AWS's view), [`maintenance`] (what AWS says of its endpoints), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
 //! opens and ends), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
 //! happened while AWS could not be reached), [`votes`] (what it can decide on), [`monitor`] (the composition).
 
@@ -35,6 +35,7 @@ pub mod sensor;
 pub mod status;
 pub mod stopped;
 pub mod story;
+pub mod through;
 pub mod time;
 pub mod timers;
 pub mod tunnel;

@@ -350,6 +350,13 @@ impl Monitor {
         if before.1 != after.1 {
             self.share_budget();
         }
+        if !before.1 && after.1 {
+            let connection = self.connections.get_mut(&id.tunnel.vpn);
+            let tunnel = connection.and_then(|connection| connection.tunnel_mut(&id.tunnel));
+            for (other, at) in tunnel.map(|tunnel| tunnel.hurry(now)).unwrap_or_default() {
+                self.timers.set(Wake::Check(other), Some(at));
+            }
+        }
         self.take_ended(now);
         if before.0 != after.0 {
             self.refresh(&id.tunnel.vpn, now);
@@ -648,11 +655,11 @@ impl Monitor {
 
     /// Echoes count in the minute in which they were sent.
     fn take_ended(&mut self, now: Now) {
-        for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
-            self.minutes.echo_ended(&tunnel, now.wall - now.mono.since(asked), outcome);
-            if let Some(tunnel) =
-                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
-            {
+        for (CheckId { tunnel: id, kind }, asked, outcome) in std::mem::take(&mut self.fx.ended) {
+            let connection = self.connections.get_mut(&id.vpn);
+            let tunnel = connection.and_then(|connection| connection.tunnel_mut(&id));
+            if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.plan().is_measured_by(kind)) {
+                self.minutes.echo_ended(&id, now.wall - now.mono.since(asked), outcome);
                 tunnel.echo_ended(outcome, asked, now.mono);
             }
         }

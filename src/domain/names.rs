@@ -56,6 +56,8 @@ impl fmt::Display for TunnelId {
 pub enum CheckKind {
     /// ICMP echo to AWS's inside address.
     Inside,
+    /// ICMP echo to this host behind the tunnel.
+    Through(IpAddr),
 }
 
 impl CheckKind {
@@ -63,6 +65,25 @@ impl CheckKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Inside => "inside",
+            Self::Through(_) => "through",
+        }
+    }
+
+    /// The host behind the tunnel that is asked; `None` for [`Self::Inside`].
+    pub const fn host(self) -> Option<IpAddr> {
+        match self {
+            Self::Inside => None,
+            Self::Through(host) => Some(host),
+        }
+    }
+}
+
+/// `inside`, or `through 10.0.0.10`.
+impl fmt::Display for CheckKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inside => f.write_str(self.as_str()),
+            Self::Through(host) => write!(f, "{} {host}", self.as_str()),
         }
     }
 }

@@ -8,7 +8,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::names::{Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId};
+use super::names::{
+    CheckKind, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
+};
 use super::sensor::SensorKind;
 
 /// Everything the core decides on.
@@ -52,10 +54,45 @@ pub struct TunnelPlan {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
-    /// What is probed and from where.
+    /// What is probed and from where: AWS's inside address, or from behind the gateway the first required host.
     pub route: Arc<Route>,
+    /// From where the tunnel is seen, and the hosts behind it.
+    pub through: ThroughRules,
     /// What is looked at besides.
     pub sensors: SensorRules,
+}
+
+/// From where a tunnel is seen, and the hosts behind it that are probed through it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ThroughRules {
+    /// From where; see [`through`](super::through).
+    pub vantage: Vantage,
+    /// The hosts; from behind the gateway at least one group is required. No host is in two groups.
+    pub groups: Vec<ThroughGroup>,
+}
+
+/// Where this host stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Vantage {
+    /// It is the gateway: AWS's inside address can be probed over each tunnel by itself.
+    #[default]
+    Gateway,
+    /// It is behind the gateway, which chooses the tunnel.
+    Behind {
+        /// The connection has other used tunnels, by which a reply may have come as well.
+        shared: bool,
+    },
+}
+
+/// Hosts behind a tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThroughGroup {
+    /// The way to each; [`Route::inside_ip`] is the host.
+    pub routes: Vec<Arc<Route>>,
+    /// How many must answer; 1 to all of them.
+    pub min: usize,
+    /// Whether it has a vote; otherwise it only explains.
+    pub required: bool,
 }
 
 /// What is looked at besides the probes.
@@ -72,12 +109,14 @@ pub struct SensorRules {
 /// The way an echo takes: bound to our address and, if given, to the interface, so that it can leave by no other path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// AWS's end inside the tunnel.
+    /// AWS's end inside the tunnel, or the host behind it.
     pub inside_ip: IpAddr,
     /// Our end inside the tunnel; of the same address family.
     pub source_ip: IpAddr,
-    /// The interface the socket is bound to.
+    /// The interface or VRF the socket is bound to.
     pub interface: Option<Arc<str>>,
+    /// The mark of its packets, by which a rule may choose their routing table.
+    pub fwmark: Option<NonZeroU32>,
 }
 
 /// `[probe]`.
@@ -187,6 +226,35 @@ impl TunnelPlan {
     /// Whether it is probed and counted.
     pub fn is_used(&self) -> bool {
         self.role != Role::Unused
+    }
+
+    /// What is probed: AWS's inside address, and the hosts behind the tunnel.
+    pub fn checks(&self) -> impl Iterator<Item = (CheckKind, &Arc<Route>)> {
+        let inside = match self.through.vantage {
+            Vantage::Gateway => Some((CheckKind::Inside, &self.route)),
+            Vantage::Behind { .. } => None,
+        };
+        let routes = self.through.groups.iter().flat_map(|group| &group.routes);
+        inside.into_iter().chain(routes.map(|route| (CheckKind::Through(route.inside_ip), route)))
+    }
+
+    /// Whether a check votes: AWS's inside address, and the hosts that are required.
+    pub fn votes(&self, check: CheckKind) -> bool {
+        match check {
+            CheckKind::Inside => true,
+            CheckKind::Through(host) => {
+                let has = |group: &&ThroughGroup| group.routes.iter().any(|route| route.inside_ip == host);
+                self.through.groups.iter().find(has).is_some_and(|group| group.required)
+            }
+        }
+    }
+
+    /// Whether a check's echoes make the tunnel's minutes: that of AWS's inside address, or from behind the gateway those that vote.
+    pub fn is_measured_by(&self, check: CheckKind) -> bool {
+        match self.through.vantage {
+            Vantage::Gateway => check == CheckKind::Inside,
+            Vantage::Behind { .. } => self.votes(check),
+        }
     }
 }
 

@@ -352,6 +352,7 @@ impl Claim {
                 | Why::BgpUnknown
                 | Why::Unused
                 | Why::NotHere
+                | Why::Shared
                 | Why::NotAsked
                 | Why::NoData
                 | Why::Stale

@@ -15,7 +15,7 @@ use super::names::TunnelId;
 use super::plan::SensorRules;
 use super::request::Request;
 use super::sensor::{
-    BgpSession, Finding, Ike, Ipsec, Link, Mtu, Path, Reach, Refusal, SenseRequest, SensorKind, Trace,
+    BgpSession, Child, Finding, Ike, Ipsec, Link, Mtu, Path, Reach, Refusal, SenseRequest, SensorKind, Trace,
     Unavailable,
 };
 use super::status::SensorStatus;

@@ -112,6 +112,8 @@ pub struct TunnelStatus {
 pub struct CheckStatus {
     /// Which.
     pub kind: CheckKind,
+    /// Whether our end's verdict on the tunnel rests on it.
+    pub votes: bool,
     /// Its verdict.
     pub verdict: Verdict,
     /// Whether it probes faster, because an echo is overdue.

@@ -15,12 +15,13 @@ use super::event::{Reading, Remembered, SeenUp, TunnelData};
 use super::fact::{Effects, Fact};
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
-use super::plan::{ProbeRules, RouteKey, TunnelPlan};
+use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage};
 use super::remote::Remote;
 use super::sensing::{Mood, Sensing};
 use super::sensor::Finding;
 use super::status::{CheckStatus, TunnelStatus};
 use super::stopped::{dated, not_passing_since};
+use super::through::{ThroughState, of_this_tunnel};
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 
@@ -57,8 +58,8 @@ pub struct Tunnel {
     local_seen_up: bool,
     aws_seen_up: bool,
     aws_said_down: bool,
-    /// What is known of the check's route, for the check that replaces it.
-    before: Before,
+    /// What is known of the routes of checks that are not under way.
+    before: BTreeMap<CheckKind, Before>,
     assessment: Assessment,
     assessed_since: Now,
     carrying: Carrying,
@@ -92,8 +93,6 @@ impl Tunnel {
         fx: &mut Effects,
     ) -> Self {
         let seen_up = &remembered.seen_up;
-        let id = CheckId { tunnel: plan.id.clone(), kind: CheckKind::Inside };
-        let before = before(seen_up, &id, &plan.route.key());
         let aws_seen_up = seen_up.contains(&SeenUp::Aws(plan.id.clone()));
         let why = match plan.role {
             Role::Active | Role::Standby if here => Why::Starting,
@@ -102,6 +101,15 @@ impl Tunnel {
         let stopped = remembered.stopped_at(&plan.id, now);
         let downs = Downs::resume(remembered.said_of(&plan.id, now), now.mono);
         let sensing = Sensing::new(plan.sensors.clone(), now.mono);
+        let before: BTreeMap<CheckKind, Before> = plan
+            .checks()
+            .map(|(kind, route)| {
+                let id = CheckId { tunnel: plan.id.clone(), kind };
+                (kind, before(seen_up, &id, &route.key()))
+            })
+            .collect();
+        let answered = |(kind, before): (&CheckKind, &Before)| plan.votes(*kind) && before.answered;
+        let local_seen_up = before.iter().any(answered);
         let mut tunnel = Self {
             plan,
             checks: Vec::new(),
@@ -111,7 +119,7 @@ impl Tunnel {
                 since: now,
                 evidence: Evidence::Local(LocalEvidence::default()),
             },
-            local_seen_up: before.answered,
+            local_seen_up,
             aws_seen_up,
             aws_said_down: false,
             before,
@@ -181,18 +189,54 @@ impl Tunnel {
         self.carrying
     }
 
-    /// Takes other names and rules. A tunnel whose route changed, or that comes into use, starts afresh instead.
-    pub fn reconfigure(&mut self, plan: Arc<TunnelPlan>, rules: ProbeRules, anchor: Moment, now: Now) {
+    /// What each group of hosts behind the tunnel says.
+    pub fn through(&self) -> Vec<ThroughState> {
+        if self.checks.is_empty() {
+            return Vec::new();
+        }
+        let said = |host| {
+            let check = self.checks.iter().find(|check| check.id().kind == CheckKind::Through(host))?;
+            Some((check.verdict(), check.is_suspect()))
+        };
+        self.plan.through.groups.iter().map(|group| ThroughState::of(group, said)).collect()
+    }
+
+    /// A check of it is in doubt: those that probe seldom ask at once. Returns which, with the moment of their next timeout.
+    pub fn hurry(&mut self, now: Now) -> Vec<(CheckId, Moment)> {
+        let explaining = self.checks.iter_mut().filter(|check| !self.plan.votes(check.id().kind));
+        let hurried = explaining.map(|check| {
+            check.hurry(now);
+            (check.id().clone(), check.next_timeout())
+        });
+        hurried.collect()
+    }
+
+    /// Takes other names and rules, and other hosts behind it. A tunnel whose route changed, or that comes into use, starts
+    /// afresh instead.
+    pub fn reconfigure(
+        &mut self,
+        plan: Arc<TunnelPlan>,
+        rules: ProbeRules,
+        anchor: Moment,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         self.sensing.set_rules(plan.sensors.clone());
         self.plan = plan;
         for check in &mut self.checks {
             check.set_rules(rules, anchor, now);
         }
+        if !self.checks.is_empty() {
+            self.align_checks(rules, anchor, now, fx);
+        }
     }
 
     /// Whether another plan probes the same tunnel over the same route, so that no state is lost.
     pub fn is_same(&self, plan: &TunnelPlan) -> bool {
-        self.plan.id == plan.id && self.plan.is_used() == plan.is_used() && self.plan.route == plan.route
+        self.plan.id == plan.id
+            && self.plan.is_used() == plan.is_used()
+            && self.plan.route == plan.route
+            && self.plan.through.vantage == plan.through.vantage
     }
 
     /// Evidence of sources that are no longer polled is dropped.
@@ -310,7 +354,7 @@ impl Tunnel {
     /// Whether both ends could vote: a local verdict, and fresh AWS evidence.
     pub fn could_vote(&self, stale_after: Duration, now: Moment) -> bool {
         let local_knows = match self.local.verdict {
-            Verdict::Up | Verdict::Down => true,
+            Verdict::Up | Verdict::Down | Verdict::Unknown(Why::Shared) => true,
             Verdict::Unknown(_) => false,
         };
         local_knows && self.remote.is_fresh(stale_after, now)
@@ -319,7 +363,8 @@ impl Tunnel {
     /// Whether both ends agree that it is Down, each by evidence later than a moment.
     pub fn is_agreed_after(&self, moment: Moment) -> bool {
         let by_aws = self.remote.as_of_here().is_some_and(|as_of| as_of > moment);
-        let by_us = self.checks.iter().any(|check| check.evidence_as_of() > moment);
+        let mut voting = self.checks.iter().filter(|check| self.plan.votes(check.id().kind));
+        let by_us = voting.any(|check| check.evidence_as_of() > moment);
         self.assessment == Assessment::Down && by_aws && by_us
     }
 
@@ -379,6 +424,7 @@ impl Tunnel {
                 .iter()
                 .map(|check| CheckStatus {
                     kind: check.id().kind,
+                    votes: self.plan.votes(check.id().kind),
                     verdict: check.verdict(),
                     suspect: check.is_suspect(),
                     asked: check.was_asked(),
@@ -397,18 +443,20 @@ impl Tunnel {
         self.checks.iter().for_each(|check| check.retire(fx));
     }
 
-    /// Down if a required check is Down, Up if all are Up, else Unknown. Returns the previous verdict if it changed.
+    /// Down if a required check is Down, Up if all are Up, else Unknown; see [`through`](super::through). Returns the previous
+    /// verdict if it changed.
     fn judge_local(&mut self, now: Now) -> Option<Verdict> {
         let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
-        let checks = self.checks.iter().map(Check::verdict).reduce(worst);
+        let checks = self.votes().into_iter().map(|(verdict, _)| verdict).reduce(worst);
         let session = self.sensing.bgp_vote(now.mono);
-        let verdict =
-            checks.map_or(unasked, |checks| session.map_or(checks, |session| worst(checks, session)));
+        let said = checks.map_or(unasked, |checks| session.map_or(checks, |session| worst(checks, session)));
+        let verdict = of_this_tunnel(self.plan.through.vantage, said);
         let before = self.local.verdict;
         if before == verdict {
             return None;
         }
-        if !before.same_word(verdict) {
+        let works = |verdict| verdict == Verdict::Unknown(Why::Shared);
+        if !before.same_word(verdict) || works(before) != works(verdict) {
             self.local.since = now;
             self.downs.changed(verdict, now.mono);
             self.answers_from = match verdict {
@@ -419,7 +467,7 @@ impl Tunnel {
         }
         self.local.verdict = verdict;
         self.local.evidence = Evidence::Local(self.local_evidence(now.mono));
-        if verdict == Verdict::Up {
+        if said == Verdict::Up {
             self.local_seen_up = true;
         }
         Some(before)
@@ -428,9 +476,9 @@ impl Tunnel {
     /// The numbers beside a verdict count from its start.
     fn restart_evidence(&mut self, verdict: Verdict, now: Now) {
         match verdict {
-            Verdict::Up => self.stopped = None,
+            Verdict::Up | Verdict::Unknown(Why::Shared) => self.stopped = None,
             Verdict::Down => {
-                let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
+                let evidence = self.deciding(verdict).map(Check::evidence).unwrap_or_default();
                 let known = evidence.last_reply.or(self.stopped).or(evidence.first_loss);
                 self.stopped = self.stopped.or(known);
             }
@@ -444,9 +492,13 @@ impl Tunnel {
     }
 
     fn local_evidence(&self, now: Moment) -> LocalEvidence {
-        let mut evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
-        let overdue = self.checks.iter().map(|check| check.overdue_in_flight(self.loss.from)).sum();
-        evidence.loss_percent = self.loss.percent(now, overdue);
+        let deciding = self.deciding(self.local.verdict);
+        let mut evidence = deciding.map(Check::evidence).unwrap_or_default();
+        if deciding.is_some_and(|check| self.plan.is_measured_by(check.id().kind)) {
+            let measured = self.checks.iter().filter(|check| self.plan.is_measured_by(check.id().kind));
+            let overdue = measured.map(|check| check.overdue_in_flight(self.loss.from)).sum();
+            evidence.loss_percent = self.loss.percent(now, overdue);
+        }
         evidence.stopped = match self.local.verdict {
             Verdict::Down => self.stopped,
             Verdict::Up | Verdict::Unknown(_) => None,
@@ -454,7 +506,36 @@ impl Tunnel {
         evidence
     }
 
+    /// What each that votes says, and by which checks: AWS's inside address, and every required group of hosts.
+    fn votes(&self) -> Vec<(Verdict, Vec<&Check>)> {
+        let of = |kind| self.checks.iter().find(move |check| check.id().kind == kind);
+        let inside = of(CheckKind::Inside).map(|check| (check.verdict(), vec![check]));
+        let groups = self.through().into_iter().filter(|group| group.required).map(|group| {
+            let checks = group.hosts.iter().filter_map(|(host, _)| of(CheckKind::Through(*host)));
+            (group.verdict(), checks.collect())
+        });
+        inside.into_iter().chain(groups).collect()
+    }
+
+    /// The check behind a verdict. Of several that are Down in a group the one that was answered last: until then packets passed.
+    fn deciding(&self, verdict: Verdict) -> Option<&Check> {
+        let votes = self.votes();
+        let said = match verdict {
+            Verdict::Unknown(Why::Shared) => Verdict::Up,
+            Verdict::Up | Verdict::Down | Verdict::Unknown(_) => verdict,
+        };
+        let (_, checks) = votes.iter().find(|(vote, _)| *vote == said).or(votes.first())?;
+        let agree = checks.iter().filter(|check| check.verdict() == said);
+        let last = agree.max_by_key(|check| check.evidence().last_reply.map(|at| at.mono));
+        last.or(checks.first()).copied()
+    }
+
     fn judge_carrying(&self, routing: Routing, stale_after: Duration, now: Moment) -> Carrying {
+        let routing = match self.plan.through.vantage {
+            Vantage::Gateway => routing,
+            // A reply from a host behind the tunnel had a route: that BGP is down does not explain it.
+            Vantage::Behind { .. } => Routing::Static,
+        };
         match self.plan.role {
             Role::Unused => Carrying::CannotTell(CannotTell::Unused),
             Role::Active | Role::Standby => carrying::judge(Said {
@@ -483,13 +564,10 @@ impl Tunnel {
             | (Role::Active | Role::Standby, true, false)
             | (Role::Active | Role::Standby, false, true) => {}
             (Role::Active | Role::Standby, true, true) => {
-                let route = std::sync::Arc::clone(&self.plan.route);
-                self.checks = vec![Check::new(self.check(), route, rules, anchor, self.before, now, fx)];
+                self.align_checks(rules, anchor, now, fx);
             }
             (Role::Active | Role::Standby, false, false) => {
-                if let Some(check) = self.checks.first() {
-                    self.before = check.before();
-                }
+                self.before.extend(self.checks.iter().map(|check| (check.id().kind, check.before())));
                 self.retire(fx);
                 self.checks.clear();
                 self.loss = LossWindow::since(now.mono);
@@ -499,13 +577,40 @@ impl Tunnel {
         }
     }
 
+    /// Has the plan's checks under way: what is probed already goes on.
+    fn align_checks(&mut self, rules: ProbeRules, anchor: Moment, now: Now, fx: &mut Effects) {
+        let mut under_way = std::mem::take(&mut self.checks);
+        for (kind, route) in self.plan.checks() {
+            let votes = self.plan.votes(kind);
+            let same = under_way.iter().position(|check| check.id().kind == kind && check.route() == route);
+            let check = match same {
+                Some(same) => under_way.swap_remove(same),
+                None => {
+                    let (id, route) = (self.check(kind), Arc::clone(route));
+                    let before = self.before.get(&kind).copied().unwrap_or_default();
+                    Check::new(id, route, rules, anchor, before, now, fx)
+                }
+            };
+            self.checks.push(check.voting(votes, now));
+        }
+        for check in under_way {
+            check.retire(fx);
+            // Should the host be probed again over another route, that has to prove itself.
+            self.before.insert(check.id().kind, Before { held: false, ..check.before() });
+        }
+    }
+
     /// The ends that have seen it Up.
     pub fn seen_up(&self) -> impl Iterator<Item = SeenUp> {
-        let absent = self.checks.is_empty() && self.before.answered;
-        let mut key = self.plan.route.key();
-        key.own = key.own.filter(|_| self.before.held);
-        let local = absent.then(|| SeenUp::Local(self.check(), key));
-        let local = local.into_iter().chain(self.checks.iter().filter_map(Check::seen_up));
+        let absent = |route: &Route, kind| {
+            let before = self.before.get(&kind).filter(|before| before.answered)?;
+            let mut key = route.key();
+            key.own = key.own.filter(|_| before.held);
+            Some(SeenUp::Local(self.check(kind), key))
+        };
+        let plan = self.plan.checks().filter(|_| self.checks.is_empty());
+        let local = plan.filter_map(move |(kind, route)| absent(route, kind));
+        let local = local.chain(self.checks.iter().filter_map(Check::seen_up));
         local.chain(self.aws_seen_up.then(|| SeenUp::Aws(self.plan.id.clone())))
     }
 
@@ -517,8 +622,8 @@ impl Tunnel {
         }
     }
 
-    fn check(&self) -> CheckId {
-        CheckId { tunnel: self.plan.id.clone(), kind: CheckKind::Inside }
+    fn check(&self, kind: CheckKind) -> CheckId {
+        CheckId { tunnel: self.plan.id.clone(), kind }
     }
 }
 
@@ -605,9 +710,10 @@ impl Tunnel {
         self.diagnosis.as_ref()
     }
 
-    /// What our probes say, without what is required besides them.
-    fn inside(&self) -> Verdict {
-        self.checks.first().map_or(self.local.verdict, Check::verdict)
+    /// What the probes of AWS's inside address say, or from behind the gateway the first required hosts, without what is required
+    /// besides.
+    pub fn inside(&self) -> Verdict {
+        self.votes().first().map_or(self.local.verdict, |(verdict, _)| *verdict)
     }
 
     fn mood(&self, now: Moment) -> Mood {
@@ -640,6 +746,14 @@ impl Tunnel {
         maintenance.is_some_and(|maintenance| maintenance.explains(stopped, now.wall).is_some())
     }
 
+    /// Of the first group of hosts that no longer answers: how many do, of how many.
+    fn hosts_missing(&self) -> Option<(u16, u16)> {
+        let groups = self.through();
+        let missing = groups.iter().find(|group| group.verdict() == Verdict::Down && !group.suspect)?;
+        let count = |count| u16::try_from(count).unwrap_or(u16::MAX);
+        Some((count(missing.answering()), count(missing.hosts.len())))
+    }
+
     fn symptoms(&self, others: Sign<UplinkSign>, now: Now) -> Symptoms {
         let inside = self.inside();
         let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
@@ -649,7 +763,7 @@ impl Tunnel {
             Mood::Down(since) => since,
             Mood::Calm | Mood::Uneasy(_) | Mood::Broken(_) => Moment::ORIGIN,
         };
-        let interval = self.checks.first().map_or(Duration::MAX, Check::interval);
+        let interval = self.checks.first().map_or(Duration::MAX, Check::probe_interval);
         let sensing = &self.sensing;
         // A session that falls while an echo is overdue falls with the tunnel.
         let settles = inside == Verdict::Up
@@ -667,7 +781,7 @@ impl Tunnel {
             path_ends_at: sensing.path_ends_at(since),
             replacement: self.replaced(now),
             aws_ipsec: self.remote.says_ipsec_is_up(since),
-            hosts_missing: None,
+            hosts_missing: if settles { None } else { self.hosts_missing() },
             mtu_shrank: sensing.mtu_shrank(),
             lossy: None,
             slow: None,

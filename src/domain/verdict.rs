@@ -1,6 +1,7 @@
 //! Three-valued truth: an end's verdict on a tunnel, and its evidence.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub enum Why {
     Unused,
     /// This host does not hold the address that it votes for: the other host of the pair does.
     NotHere,
+    /// Seen from behind the gateway the connection works, by this tunnel or by another one.
+    Shared,
     /// AWS has not been asked or has not answered.
     NotAsked,
     /// AWS answered without data on this tunnel.
@@ -92,6 +95,7 @@ impl Why {
             Self::BgpUnknown => "bgp_unknown",
             Self::Unused => "unused",
             Self::NotHere => "not_here",
+            Self::Shared => "shared",
             Self::NotAsked => "not_asked",
             Self::NoData => "no_data",
             Self::Stale => "stale",
@@ -114,6 +118,7 @@ impl fmt::Display for Why {
             Self::BgpUnknown => f.write_str("the BGP daemon does not answer"),
             Self::Unused => f.write_str("unused"),
             Self::NotHere => f.write_str("not here"),
+            Self::Shared => f.write_str("the connection works, by this tunnel or another"),
             Self::NotAsked => f.write_str("AWS has not answered"),
             Self::NoData => f.write_str("no data"),
             Self::Stale => f.write_str("stale"),
@@ -148,7 +153,7 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPermission => f.write_str("no permission for an ICMP socket"),
+            Self::NoPermission => f.write_str("no permission for an ICMP socket, or for its fwmark"),
             Self::NoMemory => f.write_str("no memory"),
             Self::QueueFull => {
                 f.write_str("the interface takes no packets: its link is full or dead (ENOBUFS)")
@@ -201,6 +206,8 @@ pub struct LocalEvidence {
     pub loss_percent: Option<f64>,
     /// The median of the last 32 on-time round trips.
     pub median_rtt: Option<Duration>,
+    /// The host behind the tunnel that all this is about; `None`: AWS's inside address.
+    pub through: Option<IpAddr>,
 }
 
 /// AWS's newest evidence on a tunnel.

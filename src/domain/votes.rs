@@ -2,7 +2,7 @@
 //!
 //! | an end says | it has | from when |
 //! |---|---|---|
-//! | up, down | a vote | |
+//! | up, down, unknown because the path is shared ([`through`](super::through)) | a vote | |
 //! | unknown, since less than `stale_after` | a vote that wavers, if it has had evidence before; else none *yet* | |
 //! | unknown for longer | none, and a reason | `stale_after` after its last evidence, or after watching began |
 //! | AWS: gone | none, and a reason | at once |
@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::names::{End, Role, TunnelId, VpnId};
 use super::status::{Status, TunnelStatus, VpnStatus};
 use super::time::Now;
-use super::verdict::{Evidence, Fault, Verdict, Why};
+use super::verdict::{Evidence, Fault, LocalEvidence, Verdict, Why};
 
 /// Why an end has no vote on a tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +33,8 @@ pub enum Lack {
     Unclear,
     /// The inside address has never answered.
     NeverAnswered,
+    /// A required host behind the tunnel has never answered.
+    HostNeverAnswered,
     /// This host does not have the source address or the interface.
     AddressMissing,
     /// No permission to open an ICMP socket.
@@ -159,13 +161,18 @@ pub fn vote(tunnel: &TunnelStatus, end: End, stale_after: Duration, now: Now) ->
     match why {
         Why::BgpUnknown => Vote::Lacks(Lack::Silent),
         Why::Unused | Why::NotHere => Vote::NotExpected,
+        // It says Down as soon as the connection does not work.
+        Why::Shared => Vote::Has,
         Why::Gone => Vote::Lacks(Lack::Gone),
         // It was too old from the moment when it was called stale.
         Why::Stale => Vote::Lacks(Lack::Old),
         Why::NotAsked => after(unheard_for, Lack::Old),
         Why::NoData => after(unheard_for, Lack::NoData),
         Why::Fraction | Why::Future | Why::Contradiction | Why::Garbage => after(since, Lack::Unclear),
-        Why::NeverAnswered => after(since, Lack::NeverAnswered),
+        Why::NeverAnswered => match &view.evidence {
+            Evidence::Local(LocalEvidence { through: Some(_), .. }) => after(since, Lack::HostNeverAnswered),
+            Evidence::Local(_) | Evidence::Aws(_) => after(since, Lack::NeverAnswered),
+        },
         Why::Fault(Fault::AddressMissing) => after(since, Lack::AddressMissing),
         Why::Fault(Fault::NoPermission) => after(since, Lack::NotPermitted),
         Why::Fault(Fault::NoMemory | Fault::TooManyFiles | Fault::Socket(_)) => after(since, Lack::NoSocket),

@@ -59,11 +59,13 @@ fn what_is_open_is_shown_before_the_core_has_run() {
         id: fixture::tunnel(1),
         name: "tunnel 1".into(),
         role: Role::Active,
+        through: Default::default(),
         sensors: Default::default(),
         route: Arc::new(Route {
             inside_ip: [169, 254, 10, 1].into(),
             source_ip: [169, 254, 10, 2].into(),
             interface: None,
+            fwmark: None,
         }),
     };
     let vpn = VpnPlan {

@@ -291,6 +291,7 @@ fn without_votes(status: &Status) -> Vec<OpenProblem> {
             | Lack::Old
             | Lack::Unclear
             | Lack::NeverAnswered
+            | Lack::HostNeverAnswered
             | Lack::AddressMissing
             | Lack::Silent => all.push(of_connection(&missing)),
         }

@@ -1,5 +1,6 @@
 //! The shape of `/status`, described in docs/status.md: keys stay, further ones may come. Times are RFC 3339 in UTC.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -448,6 +449,9 @@ pub struct LocalEvidenceJson {
     /// Median round trip, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub median_rtt_ms: Option<f64>,
+    /// The host behind the tunnel that all this is about, where it is not AWS's inside address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<IpAddr>,
 }
 
 /// What AWS says.
@@ -499,8 +503,14 @@ pub struct MaintenanceJson {
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckJson {
-    /// `inside`
+    /// `inside` or `through`.
     pub check: String,
+    /// The host behind the tunnel that is probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<IpAddr>,
+    /// Whether our end's verdict rests on that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub required: Option<bool>,
     /// `up`, `down` or `unknown`.
     pub verdict: String,
     /// Why it is unknown, in one word.
@@ -623,6 +633,7 @@ impl LocalEvidenceJson {
             replies_in_row,
             loss_percent,
             median_rtt,
+            through,
         } = evidence;
         Self {
             last_reply: last_reply.map(|at| rfc3339(at.wall)),
@@ -632,6 +643,7 @@ impl LocalEvidenceJson {
             replies_in_row: *replies_in_row,
             loss_percent: *loss_percent,
             median_rtt_ms: median_rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
+            through: *through,
         }
     }
 }
@@ -684,9 +696,11 @@ impl MaintenanceJson {
 
 impl CheckJson {
     fn of(check: &CheckStatus) -> Self {
-        let CheckStatus { kind, verdict, suspect, asked, ticks_skipped, fresh_client } = check;
+        let CheckStatus { kind, votes, verdict, suspect, asked, ticks_skipped, fresh_client } = check;
         Self {
             check: kind.as_str().to_owned(),
+            host: kind.host(),
+            required: kind.host().map(|_| *votes),
             verdict: verdict.as_str().to_owned(),
             why: why(*verdict),
             suspect: *suspect,

@@ -22,11 +22,24 @@ use crate::domain::event::Event;
 use crate::domain::names::{Role, VpnId};
 use crate::domain::plan::{Plan, Route, TunnelPlan};
 
-/// The local address to bind, with port 0.
+/// Gives a socket the mark, the device and the source address of a route. The device comes before the address: only then can an
+/// address be bound that is inside a VRF (ping(7)'s `bind` looks it up in the table of the socket's device).
 ///
 /// # Errors
-/// ENODEV if a link-local route's interface does not exist.
-pub(super) fn source(route: &Route) -> io::Result<SocketAddr> {
+/// EPERM if the route has a mark and this process may set none: it needs CAP_NET_ADMIN, or since Linux 5.17 CAP_NET_RAW. ENODEV if
+/// the interface does not exist, EADDRNOTAVAIL if this host does not have the address.
+pub(super) fn bind(socket: &Socket, route: &Route) -> io::Result<()> {
+    if let Some(mark) = route.fwmark {
+        socket.set_mark(mark.get())?;
+    }
+    if let Some(interface) = &route.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    socket.bind(&source(route)?.into())
+}
+
+/// The local address to bind, with port 0.
+fn source(route: &Route) -> io::Result<SocketAddr> {
     Ok(match route.source_ip {
         IpAddr::V4(_) => SocketAddr::new(route.source_ip, 0),
         IpAddr::V6(ip) => SocketAddrV6::new(ip, 0, 0, scope(route, ip)?).into(),
@@ -82,8 +95,8 @@ impl fmt::Display for Ownership {
     }
 }
 
-/// Whether this host owns the route's source address and interface, found by binding a socket as a probe would. Sends nothing and
-/// needs no privilege.
+/// Whether this host owns the route's source address and interface, found by binding a socket as a probe would, without its mark.
+/// Sends nothing and needs no privilege.
 ///
 /// With `net.ipv4.ip_nonlocal_bind` set, every address can be bound and counts as this host's.
 ///
@@ -97,9 +110,9 @@ pub fn owns(route: &Route) -> io::Result<Ownership> {
             Err(error) => return Err(error),
         }
     }
-    let source = source(route)?;
-    let socket = Socket::new(Domain::for_address(source), Type::DGRAM, None)?;
-    match socket.bind(&source.into()) {
+    let unmarked = Route { fwmark: None, ..route.clone() };
+    let socket = Socket::new(Domain::for_address(source(route)?), Type::DGRAM, None)?;
+    match bind(&socket, &unmarked) {
         Ok(()) => Ok(Ownership::Here),
         Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(Ownership::NoAddress),
         Err(error) => Err(error),
@@ -233,14 +246,19 @@ pub fn own_addresses() -> io::Result<BTreeSet<IpAddr>> {
 
 /// Why this tunnel's configured addresses cannot be right on a host with the addresses `own`, and what to do.
 pub fn address_mistake(tunnel: &TunnelPlan, own: &BTreeSet<IpAddr>) -> Option<String> {
-    let TunnelPlan { id, name, role, route, sensors: _ } = tunnel;
+    let TunnelPlan { id, name, role, route, through, sensors: _ } = tunnel;
     let (outside_ip, inside_ip, source_ip) = (id.outside_ip, route.inside_ip, route.source_ip);
     let unused = match role {
         Role::Active | Role::Standby => false,
         Role::Unused => true,
     };
+    let hosts = through.groups.iter().flat_map(|group| &group.routes).map(|route| route.inside_ip);
     let what = if unused {
         return None;
+    } else if let Some(host) = hosts.into_iter().find(|host| own.contains(host)) {
+        format!(
+            "host {host} is an address of this host, which answers its own probes. Set it to a host behind the tunnel"
+        )
     } else if own.contains(&inside_ip) && !own.contains(&source_ip) {
         format!(
             "inside_ip {inside_ip} is an address of this host and source_ip {source_ip} is not: they are swapped. Set \
@@ -310,6 +328,7 @@ mod tests {
             inside_ip: source_ip.parse().unwrap(),
             source_ip: source_ip.parse().unwrap(),
             interface: interface.map(Into::into),
+            fwmark: None,
         }
     }
 
@@ -375,11 +394,13 @@ mod tests {
             id: TunnelId { vpn: VpnId::new("vpn-0123456789abcdef0"), outside_ip: ip("203.0.113.11") },
             name: "tunnel 1".into(),
             role,
+            through: Default::default(),
             sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: ip("169.254.10.1"),
                 source_ip: ip("169.254.10.2"),
                 interface: None,
+                fwmark: None,
             }),
         };
         address_mistake(&tunnel, &own.iter().map(|address| ip(address)).collect())

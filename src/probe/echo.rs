@@ -3,15 +3,20 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use socket2::Type;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use socket2::{Socket, Type};
 use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -126,9 +131,8 @@ pub(super) struct Handle {
 }
 
 impl OpenClient {
-    /// Opens a socket for this route, bound to its source address and, if it names one, its interface. surge-ping sets
-    /// SO_BINDTODEVICE after `bind`, so an address inside a VRF cannot be bound unless
-    /// `net.ipv4.ip_nonlocal_bind` is set.
+    /// Opens a socket for this route, bound to its source address and, if it names one, its interface, and with its mark.
+    /// Nothing is sent by it before all of that is in force, and without any of it there is no client.
     ///
     /// A raw socket recognises its replies by `ident`; for a datagram socket the kernel chooses the identifier.
     pub(super) fn open(route: &Route, ident: u16) -> Result<Self, AskFailure> {
@@ -136,17 +140,14 @@ impl OpenClient {
     }
 
     fn try_open(route: &Route, ident: u16) -> io::Result<Self> {
-        let config = Config::builder().sock_type_hint(Type::DGRAM).bind(address::source(route)?);
-        let config = match route.source_ip {
-            IpAddr::V4(_) => config.kind(ICMP::V4),
-            IpAddr::V6(_) => config.kind(ICMP::V6),
-        };
-        let config = match &route.interface {
-            Some(interface) => config.interface(interface),
-            None => config,
-        };
+        let config = Config::builder().sock_type_hint(Type::DGRAM).kind(match route.source_ip {
+            IpAddr::V4(_) => ICMP::V4,
+            IpAddr::V6(_) => ICMP::V6,
+        });
+        let client = Client::new(&config.build())?;
+        address::bind(&socket_of(&client)?, route)?;
         let handle = Handle {
-            client: Client::new(&config.build())?,
+            client,
             ident: PingIdentifier(ident),
             scope: address::destination_scope(route)?,
             settled: Arc::new(AtomicBool::new(false)),
@@ -163,6 +164,25 @@ impl OpenClient {
     pub(super) fn next_echo(&mut self) -> (Handle, PingSequence) {
         (self.handle.clone(), self.sequence.take())
     }
+}
+
+/// The client's socket, by a descriptor of our own. surge-ping knows no mark, binds the address before the device, and shows
+/// its descriptor as a number only, of which no safe code makes a socket; but a number can be sent to oneself (unix(7),
+/// SCM_RIGHTS).
+fn socket_of(client: &Client) -> io::Result<Socket> {
+    let (here, there) = UnixStream::pair()?;
+    let number = [client.get_socket().get_native_sock()];
+    let rights = [ControlMessage::ScmRights(&number)];
+    sendmsg::<()>(here.as_raw_fd(), &[IoSlice::new(b"\0")], &rights, MsgFlags::empty(), None)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    recvmsg(&there, &mut [IoSliceMut::new(&mut [0])], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let received = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    // The kernel leaves out what this process has no descriptor for.
+    received.map(Socket::from).ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))
 }
 
 impl Handle {

@@ -11,7 +11,7 @@ use crate::domain::verdict::{Fault, Loss};
 /// The system call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Setting up the socket: `socket`, `bind` or `setsockopt` (`SO_BINDTODEVICE` among them). surge-ping makes them together.
+    /// Setting up the socket: `socket`, `setsockopt` (SO_MARK, SO_BINDTODEVICE) and `bind`.
     /// They need not be distinguished: only a missing address or interface gives EADDRNOTAVAIL or ENODEV, and the other rows are
     /// the same for all three.
     Prepare,

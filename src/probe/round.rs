@@ -32,7 +32,7 @@ impl Default for Round {
     }
 }
 
-/// The results of one tunnel.
+/// The results of one address that is probed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
     /// The check that was made.
@@ -61,11 +61,12 @@ pub struct Row {
     pub rtts: Vec<Duration>,
 }
 
-/// Probes every tunnel that is not `unused`, all at the same time, and returns a row for each, in the order of the configuration.
+/// Probes every tunnel that is not `unused` and the hosts behind it, all at the same time, and returns a row for each, in the order
+/// of the configuration.
 /// Takes the time of all the intervals and, if an echo is lost, `timeout` + 3 s more. Call it inside a current-thread runtime.
 pub async fn one_round(vpns: &[Arc<VpnPlan>], round: Round, health: Health) -> Vec<Row> {
     let mut rows: Vec<Row> =
-        vpns.iter().flat_map(|vpn| vpn.used_tunnels().map(|tunnel| Row::of(vpn, tunnel))).collect();
+        vpns.iter().flat_map(|vpn| vpn.used_tunnels().flat_map(|tunnel| Row::all_of(vpn, tunnel))).collect();
 
     let (events, mut ended) = mpsc::unbounded_channel();
     let mut prober = Prober::new(events, health);
@@ -111,12 +112,16 @@ impl Row {
         self.rtts.get(self.rtts.len().checked_sub(1)? / 2).copied()
     }
 
-    fn of(vpn: &VpnPlan, tunnel: &TunnelPlan) -> Self {
+    fn all_of(vpn: &VpnPlan, tunnel: &TunnelPlan) -> impl Iterator<Item = Self> {
+        tunnel.checks().map(|(kind, route)| Self::of(vpn, tunnel, kind, route))
+    }
+
+    fn of(vpn: &VpnPlan, tunnel: &TunnelPlan, kind: CheckKind, route: &Arc<Route>) -> Self {
         Self {
-            check: CheckId { tunnel: tunnel.id.clone(), kind: CheckKind::Inside },
+            check: CheckId { tunnel: tunnel.id.clone(), kind },
             vpn: vpn.name.clone(),
             tunnel: tunnel.name.clone(),
-            route: tunnel.route.clone(),
+            route: Arc::clone(route),
             timeout: vpn.probe.timeout,
             sent: 0,
             replies: 0,
@@ -202,6 +207,7 @@ pub(crate) mod tests {
                 inside_ip: [169, 254, 10, 1].into(),
                 source_ip: [169, 254, 10, 2].into(),
                 interface: Some("ipsec0".into()),
+                fwmark: None,
             }),
             timeout: Duration::from_secs(1),
             sent: 0,

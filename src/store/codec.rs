@@ -36,6 +36,7 @@ pub(super) fn read_incident(text: &str, anchor: Now) -> serde_json::Result<board
                     replies_in_row: _,
                     loss_percent: _,
                     median_rtt: _,
+                    through: _,
                 }) => [last_reply, stopped, first_loss].map(Option::as_mut),
                 verdict::Evidence::Aws(verdict::AwsEvidence {
                     source: _,
@@ -164,6 +165,7 @@ stored! {
         BgpUnknown,
         Unused,
         NotHere,
+        Shared,
         NotAsked,
         NoData,
         Stale,
@@ -202,6 +204,9 @@ stored! {
         loss_percent: Option<f64>,
         #[serde(with = "nanos", default)]
         median_rtt: Option<Duration>,
+        /// Missing in rows of releases that probed no host behind a tunnel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<IpAddr>,
     }
     struct verdict::AwsEvidence, "verdict::AwsEvidence" {
         source: Option<names::SourceKind>,

@@ -90,7 +90,7 @@ metrics! {
     TUNNEL_MAINTENANCE_BY = Gauge "bothends_tunnel_maintenance_by_timestamp_seconds" ["vpn", "tunnel"]
         "Time soon after which AWS replaces the tunnel's endpoint by itself, in Unix time; 0 while no date is announced, absent as the metric before it.";
     ECHOES = Counter "bothends_echoes_total" ["vpn", "tunnel", "check", "outcome"]
-        "ICMP probes by outcome; fault is a local send error and does not count as loss.";
+        "ICMP probes by outcome; fault is a local send error and does not count as loss. Probes of a host behind the tunnel (check through) have its address in a label host.";
     ECHO_RTT = Histogram "bothends_echo_rtt_seconds" ["vpn", "tunnel", "check"]
         "Round-trip times of answered probes, late replies included.";
     TICKS_SKIPPED = Counter "bothends_ticks_skipped_total" ["vpn", "tunnel", "check"]

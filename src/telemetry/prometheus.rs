@@ -257,12 +257,19 @@ impl Prometheus {
 
     fn register_check(&self, check: &CheckId) -> CheckMeters {
         let CheckId { tunnel: TunnelId { vpn, outside_ip }, kind } = check;
-        let (vpn, tunnel, kind) = (vpn.as_str(), outside_ip.to_string(), kind.as_str());
+        let (vpn, tunnel, word) = (vpn.as_str(), outside_ip.to_string(), kind.as_str());
+        // An empty label is no label: the series of the inside address has none.
+        let host = kind.host().map(|host| Label::new("host", host.to_string()));
+        let of = |metric, values: &[&str]| {
+            key(metric, values).with_extra_labels(host.clone().into_iter().collect())
+        };
+        let counter =
+            |metric, values: &[&str]| self.recorder.register_counter(&of(metric, values), &METADATA);
+        let common = [vpn, tunnel.as_str(), word];
         CheckMeters {
-            outcomes: Outcome::LABELS
-                .map(|outcome| self.counter(&metric::ECHOES, &[vpn, &tunnel, kind, outcome])),
-            rtt: self.recorder.register_histogram(&key(&metric::ECHO_RTT, &[vpn, &tunnel, kind]), &METADATA),
-            ticks_skipped: self.counter(&metric::TICKS_SKIPPED, &[vpn, &tunnel, kind]),
+            outcomes: Outcome::LABELS.map(|outcome| counter(&metric::ECHOES, &[vpn, &tunnel, word, outcome])),
+            rtt: self.recorder.register_histogram(&of(&metric::ECHO_RTT, &common), &METADATA),
+            ticks_skipped: counter(&metric::TICKS_SKIPPED, &common),
         }
     }
 

@@ -12,4 +12,5 @@ mod evidence;
 mod properties;
 mod restarts;
 mod standby;
+mod through;
 mod world;

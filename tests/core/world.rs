@@ -2,6 +2,7 @@
 //! time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,11 +85,13 @@ pub fn plan(roles: &[Role]) -> Plan {
                 id: tunnel(n),
                 name: format!("tunnel {n}").into(),
                 role: *role,
+                through: Default::default(),
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, n, 1].into(),
                     source_ip: [169, 254, n, 2].into(),
                     interface: None,
+                    fwmark: None,
                 }),
             })
         })
@@ -143,6 +146,8 @@ pub struct World {
     pub senses: BTreeMap<(TunnelId, SensorKind), Finding>,
     /// Every question to a sensor.
     pub looks: Vec<(Moment, SenseRequest)>,
+    /// Hosts behind the tunnels; one that is not here answers as its tunnel does.
+    pub hosts: BTreeMap<(TunnelId, IpAddr), Line>,
     pub aws: BTreeMap<TunnelId, Aws>,
     pub aws_reachable: bool,
     /// A source that is unreachable.
@@ -171,6 +176,8 @@ pub struct World {
     pub past: BTreeMap<(TunnelId, Stamp), f64>,
     /// When probes were requested.
     pub echoes: Vec<Moment>,
+    /// The same, with their checks.
+    pub probes: Vec<(Moment, CheckId)>,
     replies: BTreeMap<(Moment, EchoId), (CheckId, Duration)>,
     /// Queries that reached AWS, by the time of their answer.
     asked: BTreeMap<(Moment, SourceId), Moment>,
@@ -198,6 +205,7 @@ impl World {
             lines: tunnels.iter().map(|tunnel| (tunnel.clone(), FAST)).collect(),
             senses: BTreeMap::new(),
             looks: Vec::new(),
+            hosts: BTreeMap::new(),
             aws: tunnels.iter().map(|tunnel| (tunnel.clone(), Aws::Up)).collect(),
             aws_reachable: true,
             unreachable: None,
@@ -214,6 +222,7 @@ impl World {
             histories: Vec::new(),
             past: BTreeMap::new(),
             echoes: Vec::new(),
+            probes: Vec::new(),
             replies: BTreeMap::new(),
             asked: BTreeMap::new(),
         }
@@ -227,6 +236,11 @@ impl World {
     pub fn aws(&mut self, n: u8, aws: Aws) {
         self.aws.insert(tunnel(n), aws);
         self.seen.entry(tunnel(n)).or_default().push((self.now.wall, aws == Aws::Up));
+    }
+
+    /// Sets what a host behind a tunnel does with probes that reach it.
+    pub fn host(&mut self, n: u8, host: IpAddr, line: Line) {
+        self.hosts.insert((tunnel(n), host), line);
     }
 
     pub fn run(&mut self, duration: Duration) {
@@ -307,7 +321,14 @@ impl World {
             match request {
                 Request::Echo(echo) => {
                     self.echoes.push(self.now.mono);
-                    let line = self.lines[&echo.check.tunnel];
+                    let behind = echo.check.kind.host().map(|host| (echo.check.tunnel.clone(), host));
+                    let line = match (self.lines[&echo.check.tunnel], behind) {
+                        (Line::Carries(rtt), Some(behind)) => {
+                            self.hosts.get(&behind).copied().unwrap_or(Line::Carries(rtt))
+                        }
+                        (line, _) => line,
+                    };
+                    self.probes.push((self.now.mono, echo.check.clone()));
                     let sent = Event::Sent { check: echo.check.clone(), echo: echo.echo, at: self.now.mono };
                     let failed =
                         |failure| Event::Failed { check: echo.check.clone(), echo: echo.echo, failure };

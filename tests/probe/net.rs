@@ -87,10 +87,19 @@ impl Netns {
 
     /// Like [`Netns::run`], without any capability.
     pub(crate) fn run_unprivileged(&self, test: impl AsyncFnOnce() + Send) {
+        self.run_with(CapabilitySet::empty(), test);
+    }
+
+    /// Like [`Netns::run`], with the capability that the drop-in cap-net-raw.conf grants.
+    pub(crate) fn run_with_net_raw(&self, test: impl AsyncFnOnce() + Send) {
+        self.run_with(CapabilitySet::NET_RAW, test);
+    }
+
+    fn run_with(&self, granted: CapabilitySet, test: impl AsyncFnOnce() + Send) {
         self.run(async || {
             let none = CapabilitySet::empty();
-            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-                .unwrap();
+            let sets = CapabilitySets { effective: granted, permitted: granted, inheritable: none };
+            set_capabilities(None, sets).unwrap();
             test().await;
         });
     }

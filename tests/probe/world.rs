@@ -100,7 +100,13 @@ pub(crate) fn route(source_ip: &str, inside_ip: &str, interface: Option<&str>) -
         inside_ip: inside_ip.parse().unwrap(),
         source_ip: source_ip.parse().unwrap(),
         interface: interface.map(Into::into),
+        fwmark: None,
     }
+}
+
+/// The same route with a mark.
+pub(crate) fn marked(route: &Route, fwmark: u32) -> Route {
+    Route { fwmark: NonZeroU32::new(fwmark), ..route.clone() }
 }
 
 /// A connection with a tunnel for each of these routes.
@@ -110,6 +116,7 @@ pub(crate) fn vpn(routes: &[Route]) -> Arc<VpnPlan> {
             id: check(number).tunnel,
             name: format!("tunnel {number}").into(),
             role: Role::Active,
+            through: Default::default(),
             sensors: Default::default(),
             route: Arc::new(route.clone()),
         })
@@ -165,6 +172,7 @@ fn observe(event: Event) -> Observed {
         }
         other @ (Event::Answered(_)
         | Event::Refused { .. }
+        | Event::Sensed(_)
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }

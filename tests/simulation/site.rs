@@ -67,11 +67,13 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
                 id: tunnel(usize::from(index)),
                 name: format!("tunnel {}", index + 1).into(),
                 role,
+                through: Default::default(),
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, index, 1].into(),
                     source_ip: source_ip.into(),
                     interface: None,
+                    fwmark: None,
                 }),
             }))
         })

@@ -21,7 +21,7 @@ use super::timing::Exchange;
 use crate::domain::event::{Reading, Telemetry, TelemetryStatus};
 use crate::domain::maintenance::Maintenance;
 use crate::domain::names::{Role, TunnelId, VpnId};
-use crate::domain::plan::TunnelPlan;
+use crate::domain::plan::{TunnelPlan, Vantage};
 use crate::domain::time::Stamp;
 
 /// Connections per call. Each adds about 20 KB to the answer, whose size is limited.
@@ -320,7 +320,7 @@ fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnectio
         let outside_ip = tunnel.id.outside_ip;
         match theirs.get(&outside_ip) {
             None => complaints.push(format!("it has no tunnel with the configured outside_ip {outside_ip}")),
-            Some(Some(inside)) if tunnel.role != Role::Unused => {
+            Some(Some(inside)) if tunnel.role != Role::Unused && is_probed(tunnel) => {
                 let ends = joined([inside.inside_v4.aws, inside.inside_v6.aws].iter().flatten());
                 if !ends.is_empty() && !inside.has_inside(tunnel.route.inside_ip) {
                     complaints.push(format!(
@@ -342,6 +342,14 @@ fn compare(vpn: &VpnId, configured: &[Arc<TunnelPlan>], described: &VpnConnectio
         )
     });
     Some(Agreement { vpn: vpn.clone(), complaint })
+}
+
+/// Whether AWS's inside address is probed, and so configured.
+fn is_probed(tunnel: &TunnelPlan) -> bool {
+    match tunnel.through.vantage {
+        Vantage::Gateway => true,
+        Vantage::Behind { .. } => false,
+    }
 }
 
 /// AWS's tunnels by outside address; with the inside addresses if its configuration for the gateway could be parsed.
@@ -484,7 +492,13 @@ mod tests {
             id: TunnelId { vpn: vpn(), outside_ip: ip(outside) },
             name: outside.into(),
             role,
-            route: Arc::new(Route { inside_ip: ip(inside), source_ip: ip("192.0.2.1"), interface: None }),
+            route: Arc::new(Route {
+                inside_ip: ip(inside),
+                source_ip: ip("192.0.2.1"),
+                interface: None,
+                fwmark: None,
+            }),
+            through: Default::default(),
             sensors: Default::default(),
         })
     }

@@ -21,6 +21,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
             inside_ip: "169.254.10.1".parse().unwrap(),
             source_ip: "169.254.10.2".parse().unwrap(),
             interface: None,
+            fwmark: None,
         };
         let second = Duration::from_secs(1);
         Arc::new(VpnPlan {
@@ -32,6 +33,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
                 name: "tunnel 1".into(),
                 role: Role::Active,
                 route: Arc::new(route),
+                through: Default::default(),
                 sensors: Default::default(),
             })],
             probe: ProbeRules {

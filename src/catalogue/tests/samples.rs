@@ -20,7 +20,7 @@ use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict
 use crate::fixture::{self, after};
 use crate::process::Exit;
 
-const WHYS: [Why; 21] = [
+const WHYS: [Why; 22] = [
     Why::Starting,
     Why::NeverAnswered,
     Why::Fault(Fault::NoPermission),
@@ -34,6 +34,7 @@ const WHYS: [Why; 21] = [
     Why::BgpUnknown,
     Why::Unused,
     Why::NotHere,
+    Why::Shared,
     Why::NotAsked,
     Why::NoData,
     Why::Stale,

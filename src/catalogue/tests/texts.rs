@@ -25,11 +25,13 @@ fn names() -> Names {
             id: fixture::tunnel(n),
             name: format!("tunnel {n}").into(),
             role,
+            through: Default::default(),
             sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: [169, 254, 9 + n, 1].into(),
                 source_ip: [169, 254, 9 + n, 2].into(),
                 interface: None,
+                fwmark: None,
             }),
         })
     };
@@ -217,7 +219,7 @@ fn an_end_without_a_verdict_says_why_and_what_to_look_at() {
     insta::assert_snapshot!(lines(local), @r"
     INFO END_UNKNOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has not been probed for long enough; before: up END=local VERDICT=unknown ERROR=starting
     WARN NEVER_ANSWERED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: 169.254.10.1 has never answered, so our end has no vote; is inside_ip right, and does the gateway let ICMP echo through?; before: up END=local VERDICT=unknown ERROR=never answered
-    ERROR PROBE_NOT_PERMITTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket
+    ERROR PROBE_NOT_PERMITTED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: no permission for an ICMP socket, or for its fwmark; before: up END=local VERDICT=unknown ERROR=fault: no permission for an ICMP socket, or for its fwmark
     WARN PROBE_ADDRESS_MISSING milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: this host does not have the source address or interface; before: up END=local VERDICT=unknown ERROR=fault: this host does not have the source address or interface
     ERROR CANNOT_PROBE milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: fault: socket error 97; before: up END=local VERDICT=unknown ERROR=fault: socket error 97
     WARN PROBES_STALLED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): unknown by our end: nothing sent; before: up END=local VERDICT=unknown ERROR=nothing sent

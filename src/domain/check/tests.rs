@@ -68,6 +68,7 @@ impl Rig {
             inside_ip: [169, 254, 10, 1].into(),
             source_ip: [169, 254, 10, 2].into(),
             interface: None,
+            fwmark: None,
         });
         let check = Check::new(id, route, rules, Moment::ORIGIN, before, now, &mut fx);
         Self {

@@ -45,6 +45,17 @@ fn after(end: End, why: Why, seconds: u64) -> Vote {
 }
 
 #[test]
+fn a_shared_path_is_a_vote_and_a_host_that_never_answered_is_named_as_one() {
+    assert_eq!(after(End::Local, Why::Shared, 3600), Vote::Has);
+    let mut status = status();
+    unknown(&mut status, 0, End::Local, Why::NeverAnswered, 601);
+    let tunnel = &mut status.vpns[0].tunnels[0];
+    tunnel.local.evidence =
+        Evidence::Local(LocalEvidence { through: Some([10, 0, 0, 10].into()), ..LocalEvidence::default() });
+    assert_eq!(vote(tunnel, End::Local, STALE, status.at), Vote::Lacks(Lack::HostNeverAnswered));
+}
+
+#[test]
 fn an_end_that_has_never_known_lacks_its_vote_once_its_time_is_over() {
     let table = [
         (End::Local, Why::NeverAnswered, Lack::NeverAnswered),

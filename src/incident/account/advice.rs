@@ -424,6 +424,7 @@ pub(super) fn why_words(why: Why) -> String {
         Why::Silent => "no probe was sent",
         Why::BgpUnknown => "the BGP daemon does not answer",
         Why::Unused => "the tunnel is not used",
+        Why::Shared => "the connection works, and from behind the gateway it cannot be told by which tunnel",
         Why::NotHere => "the other gateway of the pair holds the address",
         Why::NotAsked => "AWS has not answered yet",
         Why::NoData => "AWS has no data on this tunnel",

@@ -42,6 +42,7 @@ fn settings() -> SinkRules {
             inside_ip: [169, 254, last, 1].into(),
             source_ip: [169, 254, last, 2].into(),
             interface: Some(format!("vti{}", last - 10).into()),
+            fwmark: None,
         };
         (address(last), Arc::new(route))
     };

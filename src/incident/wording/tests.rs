@@ -38,6 +38,7 @@ fn snapshot(last: u8, local: Verdict, aws: Verdict, assessment: Assessment) -> T
                 replies_in_row: 0,
                 loss_percent: Some(33.333_333),
                 median_rtt: Some(Duration::from_micros(12_345)),
+                through: None,
             }),
         },
         aws: View {

@@ -69,6 +69,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
             Why::BgpUnknown,
             Why::Unused,
             Why::NotHere,
+            Why::Shared,
             Why::NotAsked,
             Why::NoData,
             Why::Stale,
@@ -136,6 +137,7 @@ fn evidence() -> impl Strategy<Value = Evidence> {
                     replies_in_row,
                     loss_percent,
                     median_rtt,
+                    through: None,
                 })
             },
         );

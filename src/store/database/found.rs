@@ -179,10 +179,12 @@ fn seen_up(row: &Row<'_>) -> rusqlite::Result<Option<SeenUp>> {
     let Some(tunnel) = tunnel(text(row, 3)?, &text(row, 4)?) else { return Ok(None) };
     Ok(match (end.as_str(), inside_ip.parse()) {
         ("aws", _) => Some(SeenUp::Aws(tunnel)),
-        ("local", Ok(inside_ip)) if check == CheckKind::Inside.as_str() => {
+        ("local", Ok(inside_ip)) => {
+            let kinds = [CheckKind::Inside, CheckKind::Through(inside_ip)];
+            let Some(kind) = kinds.into_iter().find(|kind| check == kind.as_str()) else { return Ok(None) };
             let interface = Some(text(row, 6)?).filter(|name| !name.is_empty()).map(Into::into);
             let own = text(row, 5)?.parse().ok().map(|source_ip| OwnEnd { source_ip, interface });
-            Some(SeenUp::Local(CheckId { tunnel, kind: CheckKind::Inside }, RouteKey { inside_ip, own }))
+            Some(SeenUp::Local(CheckId { tunnel, kind }, RouteKey { inside_ip, own }))
         }
         (_, _) => None,
     })

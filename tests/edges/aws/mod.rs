@@ -119,6 +119,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             inside_ip: [169, 254, block, 1].into(),
             source_ip: [169, 254, block, 2].into(),
             interface: None,
+            fwmark: None,
         };
         let (id, name) = (tunnel(vpn, outside_ip), outside_ip.into());
         Arc::new(TunnelPlan {
@@ -126,6 +127,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             name,
             role: Role::Active,
             route: Arc::new(route),
+            through: Default::default(),
             sensors: Default::default(),
         })
     };

@@ -111,6 +111,7 @@ fn local(verdict: Verdict, n: u64) -> View {
         replies_in_row: 9,
         loss_percent: Some(100.0 / 3.0),
         median_rtt: Some(Duration::from_nanos(12_345_678_901)),
+        through: None,
     };
     let evidence = if n % 3 == 2 { LocalEvidence::default() } else { evidence };
     View { verdict, since: ago(100 + n), evidence: Evidence::Local(evidence) }
