@@ -29,7 +29,7 @@ STARTED_WITHIN = 60
 # After the start the daemon learns what is usual: round trips, the largest packet, who answers.
 LEARNS_FOR = 25
 # After so many labs that failed, the machine is at fault.
-BROKEN_AT_MOST = 5
+BROKEN_AT_MOST = 2
 
 
 def planned(chosen, count, seed):
