@@ -23,13 +23,15 @@ import table
 import trial as trials_
 from stage import OUTSIDE, ROOT, Broken, Stage
 
+# The labs are called causes1, causes2 ...
+LAB_NAME = os.environ.get("LAB_NAME") or "causes"
 # A lab lives for so many faults.
 BLOCK = 20
 STARTED_WITHIN = 60
 # After the start the daemon learns what is usual: round trips, the largest packet, who answers.
 LEARNS_FOR = 25
 # After so many labs that failed, the machine is at fault.
-BROKEN_AT_MOST = 5
+BROKEN_AT_MOST = 2
 
 
 def planned(chosen, count, seed):
@@ -56,7 +58,7 @@ class Run:
     def __init__(self, blocks, jobs, kept):
         self.blocks = blocks
         self.kept = kept
-        self.names = [f"causes{number}" for number in range(1, jobs + 1)]
+        self.names = [f"{LAB_NAME}{number}" for number in range(1, jobs + 1)]
         self.lock = threading.Lock()
         self.stop = threading.Event()
         self.done = []
@@ -113,18 +115,21 @@ def said_of(trial):
 
 
 def healthy_at_first(stage):
+    """Waits until both tunnels are healthy and every source of evidence answers, and then until the daemon knows what is usual."""
     deadline = time.monotonic() + STARTED_WITHIN
+    missing = "no status"
     while time.monotonic() < deadline:
         stage.check_alive()
         status = stage.status()
         if status is not None:
             found = reading.tunnels(status)
-            if all(outside in found and reading.healthy(found[outside]) for outside in OUTSIDE.values()):
+            missing = {outside: reading.missing_evidence(tunnel) for outside, tunnel in found.items()}
+            if all(reading.healthy(found[outside]) and not missing[outside] for outside in OUTSIDE.values()):
                 stage.stop.wait(LEARNS_FOR)
                 stage.healed = {number: time.monotonic() for number in OUTSIDE}
                 return
         time.sleep(0.2)
-    raise Broken(f"not healthy {STARTED_WITHIN} s after the start:\n{stage.last_output('bothends')}")
+    raise Broken(f"not healthy with all evidence {STARTED_WITHIN} s after the start; missing: {missing}\n{stage.last_output('bothends')}")
 
 
 def main():

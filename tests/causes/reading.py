@@ -33,6 +33,11 @@ def degraded(tunnel):
     return tunnel.get("quality", {}).get("state") == "degraded"
 
 
+def missing_evidence(tunnel):
+    """The sources of evidence that have no answer, with the reason."""
+    return [f"{source['source']}: {source.get('why')}" for source in tunnel.get("evidence", []) if source["state"] == "unavailable"]
+
+
 # What the daemon notices of a fault before it explains it. Where it notices nothing else, the cause is the first that it says.
 NOTICED = {
     "down": local_down,

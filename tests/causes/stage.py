@@ -148,10 +148,11 @@ class Stage:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        self.lab("down")
         self.kept.mkdir(parents=True, exist_ok=True)
-        for log in self.directory.glob("*.log"):
-            shutil.copy(log, self.kept)
+        for directory, logs in ((self.directory, "*.log"), (pathlib.Path(f"/run/{self.name}-lab"), "*cgw*.log")):
+            for log in directory.glob(logs):
+                shutil.copy(log, self.kept)
+        self.lab("down")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _start(self, name, command, environment):
