@@ -172,7 +172,6 @@ fn observe(event: Event) -> Observed {
         }
         other @ (Event::Answered(_)
         | Event::Refused { .. }
-        | Event::Sensed(_)
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
