@@ -11,7 +11,9 @@ use super::sensors::{BgpRules, Sensors};
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
+use crate::domain::plan::{
+    AwsRules, IncidentRules, ProbeRules, QualityRules, Route, SensorRules, TunnelPlan, VpnPlan,
+};
 use crate::settings::Subject;
 
 /// The defaults for every connection.
@@ -22,6 +24,7 @@ pub(super) struct Common {
     pub(super) metrics: Option<CloudWatchSettings>,
     pub(super) aws_rules: AwsRules,
     pub(super) probe: ProbeRules,
+    pub(super) quality: QualityRules,
     pub(super) incident: IncidentRules,
     pub(super) sensors: Sensors,
 }
@@ -76,6 +79,7 @@ impl VpnReader {
             }
         }
         let probe = globals::probe(&section.section("probe"), common.probe, notes);
+        let quality = globals::quality(&section.section("quality"), common.quality, notes);
         let incident = globals::incident(&section.section("incident"), common.incident, notes);
         let bgp = common.sensors.bgp_of(section, routing.unwrap_or_default(), notes);
         let all = OfConnection {
@@ -93,6 +97,7 @@ impl VpnReader {
             tunnels,
             probe,
             incident,
+            quality,
             aws: AwsRules { sources: sources(&settings, &common.aws), ..common.aws_rules.clone() },
             id: id.clone(),
         }));

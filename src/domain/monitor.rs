@@ -650,10 +650,9 @@ impl Monitor {
     fn take_ended(&mut self, now: Now) {
         for (tunnel, asked, outcome) in std::mem::take(&mut self.fx.ended) {
             self.minutes.echo_ended(&tunnel, now.wall - now.mono.since(asked), outcome);
-            if let Some(tunnel) =
-                self.connections.get_mut(&tunnel.vpn).and_then(|connection| connection.tunnel_mut(&tunnel))
-            {
-                tunnel.echo_ended(outcome, asked, now.mono);
+            let Some(connection) = self.connections.get_mut(&tunnel.vpn) else { continue };
+            if connection.echo_ended(&tunnel, outcome, asked, now, &mut self.fx) {
+                self.refresh(&tunnel.vpn, now);
             }
         }
     }

@@ -9,6 +9,7 @@ mod cut_off;
 mod episodes;
 mod evidence;
 mod properties;
+mod quality;
 mod restarts;
 mod standby;
 mod world;
