@@ -12,7 +12,9 @@ use bothends::domain::event::{Event, Remembered};
 use bothends::domain::fact::Fact;
 use bothends::domain::monitor::Monitor;
 use bothends::domain::names::{Role, Routing, TunnelId, VpnId};
-use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
+use bothends::domain::plan::{
+    AwsRules, IncidentRules, Plan, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan,
+};
 use bothends::domain::request::Request;
 use bothends::domain::time::{Moment, Now, Stamp};
 
@@ -98,10 +100,12 @@ fn plan(vpns: u8) -> Plan {
                 down_after: NonZeroU32::new(10).expect("not zero"),
                 up_after: NonZeroU32::new(5).expect("not zero"),
             },
+            quality: QualityRules::default(),
             incident: IncidentRules {
                 open_after_outage: 30 * second,
                 open_after_redundancy_lost: 120 * second,
                 one_sided_after: None,
+                degraded_after: None,
                 resolve_after: 300 * second,
                 start_grace: 120 * second,
             },

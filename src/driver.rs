@@ -172,6 +172,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::ViewChanged { .. }
         | Fact::AssessmentChanged { .. }
         | Fact::CauseChanged { .. }
+        | Fact::QualityChanged { .. }
         | Fact::SeenUp(_)
         | Fact::IncidentPending { .. }
         | Fact::IncidentAverted { .. }

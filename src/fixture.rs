@@ -13,6 +13,7 @@ use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
+use crate::domain::quality::{Bound, Degradation, Measured, Quality};
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
 use crate::domain::status::{
     CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
@@ -121,6 +122,8 @@ pub(crate) fn incident() -> Incident {
                 aws: aws(Verdict::Down),
                 assessment: Assessment::Down,
                 carrying: Carrying::of(Assessment::Down),
+                quality: Default::default(),
+                quality_since: None,
             },
             TunnelSnapshot {
                 diagnosis: None,
@@ -131,6 +134,8 @@ pub(crate) fn incident() -> Incident {
                 aws: aws(Verdict::Up),
                 assessment: Assessment::Healthy,
                 carrying: Carrying::of(Assessment::Healthy),
+                quality: Default::default(),
+                quality_since: None,
             },
         ],
         timeline: vec![
@@ -160,6 +165,14 @@ pub(crate) fn incident() -> Incident {
         related: None,
         worsened: 0,
         revision: 3,
+    }
+}
+
+/// Tunnel 1 is slower than usual.
+pub(crate) const fn slow() -> Degradation {
+    Degradation::Latency {
+        rtt: Duration::from_micros(212_345),
+        bound: Bound::Usual(Duration::from_micros(11_900)),
     }
 }
 
@@ -204,6 +217,8 @@ pub(crate) fn status() -> Status {
             aws: aws(Verdict::Down),
             assessment: Assessment::Down,
             carrying: Carrying::of(Assessment::Down),
+            quality: Quality::Unknown,
+            measured: Measured::default(),
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(20),
             accepted_routes: None,
@@ -221,6 +236,14 @@ pub(crate) fn status() -> Status {
             aws: aws(Verdict::Unknown(Why::NotAsked)),
             assessment: Assessment::Blind,
             carrying: Carrying::CannotTell(CannotTell::AwsUnknown),
+            quality: Quality::Good,
+            measured: Measured {
+                loss_percent: Some(0.0),
+                rtt: Some(Duration::from_micros(11_900)),
+                jitter: Some(Duration::from_micros(400)),
+                usual_rtt: Some(Duration::from_micros(11_700)),
+                usual_jitter: Some(Duration::from_micros(350)),
+            },
             assessed_since: after(12),
             aws_evidence_age: Duration::from_secs(30),
             accepted_routes: None,

@@ -172,7 +172,7 @@ _bothends() {
                     return 0
                     ;;
                 --kind)
-                    COMPREPLY=($(compgen -W "outage redundancy_lost one_sided" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "outage redundancy_lost one_sided degraded" -- "${cur}"))
                     return 0
                     ;;
                 --hold)

@@ -56,7 +56,8 @@ complete -c bothends -n "__fish_bothends_using_subcommand drill" -l sink -d 'Onl
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -l vpn -d 'Use this connection; default: the first that the sink takes' -r
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -l kind -d 'Use this kind of incident; default: the first that the sink takes' -r -f -a "outage\t''
 redundancy_lost\t''
-one_sided\t''"
+one_sided\t''
+degraded\t''"
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -l hold -d 'Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a sink whose receiver groups alerts (Alertmanager)' -r
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand drill" -l yes -d 'Skip the confirmation'

@@ -10,7 +10,7 @@ use log::Level;
 
 use crate::catalogue::cause;
 use crate::catalogue::message_id::MessageId;
-use crate::catalogue::phrases::{Names, count, duration, time, view, whose};
+use crate::catalogue::phrases::{Names, count, degradation, duration, time, view, whose};
 use crate::catalogue::record::JournalRecord;
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
@@ -20,6 +20,7 @@ use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
 use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::quality::Quality;
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
@@ -51,6 +52,7 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
             Some(assessment_changed(names, tunnel, *to, local, aws, *at))
         }
         Fact::CauseChanged { tunnel, from: _, to, at: _ } => cause_changed(names, tunnel, to.as_ref()),
+        Fact::QualityChanged { tunnel, from, to, at: _ } => quality_changed(names, tunnel, *from, *to),
         Fact::SeenUp(SeenUp::Local(check, route)) => Some(
             about_tunnel(
                 names,
@@ -281,6 +283,27 @@ fn maintenance_changed(
     })
 }
 
+/// That a tunnel is not Up any more has a record of its own, and the first word after a start is no news.
+fn quality_changed(names: &Names, tunnel: &TunnelId, from: Quality, to: Quality) -> Option<JournalRecord> {
+    let record = match (from, to) {
+        (_, Quality::Degraded(what)) => {
+            let text = format!("up, but degraded: {}", degradation(what));
+            let record = about_tunnel(names, tunnel, MessageId::TUNNEL_DEGRADED, &text);
+            let level = match names.role(tunnel) {
+                Some(Role::Standby | Role::Unused) => Level::Info,
+                Some(Role::Active) | None => Level::Warn,
+            };
+            record.at(level).with("REASON", what.reason())
+        }
+        (Quality::Degraded(_), Quality::Good) => {
+            let text = "no longer degraded: loss, latency and jitter are as they should be";
+            about_tunnel(names, tunnel, MessageId::TUNNEL_QUALITY_RESTORED, text)
+        }
+        (_, Quality::Unknown) | (Quality::Good | Quality::Unknown, Quality::Good) => return None,
+    };
+    Some(record.with("QUALITY", to.as_str()))
+}
+
 fn address_held(names: &Names, address: IpAddr, held: bool) -> JournalRecord {
     let (kind, text) = if held {
         (MessageId::ADDRESS_HELD, format!("this host holds {address}: it probes and votes"))
@@ -419,7 +442,22 @@ fn adopted(incident: &Incident, at: Now) -> String {
 }
 
 fn snapshot(tunnel: &TunnelSnapshot) -> String {
-    let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis } = tunnel;
+    let TunnelSnapshot {
+        id,
+        name,
+        role,
+        local,
+        aws,
+        assessment: _,
+        carrying: _,
+        diagnosis,
+        quality,
+        quality_since: _,
+    } = tunnel;
+    let degraded = match quality {
+        Quality::Degraded(what) => format!(" (degraded: {})", degradation(*what)),
+        Quality::Good | Quality::Unknown => String::new(),
+    };
     let role = match role {
         Role::Active => String::new(),
         Role::Standby | Role::Unused => format!(", {}", role.as_str()),
@@ -427,7 +465,7 @@ fn snapshot(tunnel: &TunnelSnapshot) -> String {
     let why = diagnosis.as_ref().filter(|diagnosis| diagnosis.cause != Cause::Unknown);
     let why = why.map(|diagnosis| format!(", because {}", cause::sentence(diagnosis))).unwrap_or_default();
     format!(
-        "{name} ({}{role}) {} by {}, {} by {}{why}",
+        "{name} ({}{role}) {} by {}{degraded}, {} by {}{why}",
         id.outside_ip,
         local.verdict.as_str(),
         whose(End::Local),
@@ -442,6 +480,7 @@ pub(super) const fn meaning(kind: Kind) -> &'static str {
         Kind::Outage => "nothing gets through the connection",
         Kind::RedundancyLost => "both ends agree that an active tunnel is down",
         Kind::OneSided => "no tunnel is up at both ends, and the ends do not agree",
+        Kind::Degraded => "a tunnel is up, but degraded by loss, latency or jitter",
     }
 }
 
@@ -458,6 +497,9 @@ fn stands(incident: &Incident) -> &'static str {
         (Kind::RedundancyLost, Traffic::DoesNotFlow) => "an active tunnel is down, and no other works",
         (Kind::OneSided, Traffic::Flows) => "one tunnel works again",
         (Kind::OneSided, Traffic::CannotTell | Traffic::DoesNotFlow) => meaning(Kind::OneSided),
+        (Kind::Degraded, Traffic::Flows | Traffic::CannotTell | Traffic::DoesNotFlow) => {
+            meaning(Kind::Degraded)
+        }
     }
 }
 
@@ -466,6 +508,7 @@ const fn relief(kind: Kind) -> &'static str {
         Kind::Outage => "a tunnel carries traffic again",
         Kind::RedundancyLost => "every active tunnel carries traffic again",
         Kind::OneSided => "a tunnel carries traffic again, or both ends agree",
+        Kind::Degraded => "no tunnel is degraded any more",
     }
 }
 

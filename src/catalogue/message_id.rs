@@ -302,6 +302,27 @@ records! {
         "connection: deploy daemon-role.yaml again, or add the statement that `bothends check --aws` prints."
         "AWS is asked again every hour.";
 
+    TUNNEL_DEGRADED = "44c0b2a14a5042596f2c6be13525d7a1" [Warn, Info] By(Quality)
+        "a tunnel is up, but degraded by loss, latency or jitter"
+        fields [QUALITY REASON TUNNEL_IP VPN_ID] some []
+        subject "Tunnel @TUNNEL_IP@ of @VPN_ID@ is up, but degraded: @REASON@"
+        "Probes pass, but more of them are lost than [quality] accepts, or their round trips are far above"
+        "what is usual for this tunnel or than it accepts. This is our end's word alone: AWS does not"
+        "measure quality. It never counts as down and pages nobody, unless a sink asks for `degraded`."
+        "1. Both tunnels at once: the uplink is full or faulty. `ip -s link`, `tc -s qdisc`,"
+        "   `mtr -n @TUNNEL_IP@`."
+        "2. One tunnel alone: the path to that endpoint. `mtr -n @TUNNEL_IP@` beside the other's address;"
+        "   move traffic to the other tunnel, and call the carrier."
+        "3. Loss or jitter only under load: the tunnel's limit of 1.25 Gbit/s, or this host's CPU (`mpstat`)."
+        "If this is normal for the line, set max_loss, max_rtt, max_jitter or a longer after in [quality].";
+
+    TUNNEL_QUALITY_RESTORED = "c687ab9fd895a6acd6846bce42c420be" [Info] By(Quality)
+        "a tunnel is no longer degraded"
+        fields [QUALITY TUNNEL_IP VPN_ID] some []
+        subject "Tunnel @TUNNEL_IP@ of @VPN_ID@ is no longer degraded"
+        "Loss, latency and jitter have been as they should be for as long as [quality] after says."
+        "Nothing to do. A tunnel that goes down meanwhile has no such record: its quality is unknown then.";
+
     FIRST_SEEN_UP = "414d4231034d42a7800ad0d3da7234e5" [Info] By(Happening)
         "an end has seen a tunnel up for the first time"
         fields [END TUNNEL_IP VPN_ID] some []
@@ -365,7 +386,8 @@ records! {
         "@TUNNELS@"
         "outage: no traffic passes. redundancy_lost: an active tunnel is down; if another carries traffic"
         "there is no hurry, but fix it before that one fails. one_sided: no tunnel is up at both ends, and"
-        "the ends disagree: find out which is right."
+        "the ends disagree: find out which is right. degraded: a tunnel is up, but lossy, slow or uneven:"
+        "see TUNNEL_DEGRADED."
         "1. `bothends status`: what do both ends say now?"
         "2. `swanctl --list-sas`, `ip xfrm state`: are there SAs? If not: do UDP 500 and 4500 pass, is the"
         "   Internet link up?"

@@ -11,6 +11,7 @@ use log::Level;
 
 use crate::domain::names::{End, Kind, Role, TunnelId, VpnId};
 use crate::domain::plan::Plan;
+use crate::domain::quality::{Bound, Degradation};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 
@@ -32,6 +33,7 @@ pub const fn kind_words(kind: Kind) -> &'static str {
         Kind::Outage => "outage",
         Kind::RedundancyLost => "redundancy lost",
         Kind::OneSided => "one-sided",
+        Kind::Degraded => "degraded",
     }
 }
 
@@ -46,6 +48,25 @@ pub(super) fn duration(duration: Duration) -> String {
         (0, m, s) => format!("{m} min {s} s"),
         (h, 0, _) => format!("{h} h"),
         (h, m, _) => format!("{h} h {m} min"),
+    }
+}
+
+/// What is wrong with a degraded tunnel, against what is usual or accepted.
+pub fn degradation(degradation: Degradation) -> String {
+    let against = |bound: Bound| match bound {
+        Bound::Limit(limit) => format!("accepted: {}", milliseconds(limit)),
+        Bound::Usual(usual) => format!("usual: {}", milliseconds(usual)),
+    };
+    match degradation {
+        Degradation::Loss { percent: lost, limit } => {
+            format!("loss {} (accepted: {})", percent(lost), percent(limit))
+        }
+        Degradation::Latency { rtt, bound } => {
+            format!("median round trip {} ({})", milliseconds(rtt), against(bound))
+        }
+        Degradation::Jitter { jitter, bound } => {
+            format!("jitter {} ({})", milliseconds(jitter), against(bound))
+        }
     }
 }
 

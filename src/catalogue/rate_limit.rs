@@ -20,6 +20,8 @@ pub enum LimitKey {
     End,
     /// Both ends' assessment of a tunnel.
     Tunnel,
+    /// The quality of a tunnel.
+    Quality,
     /// The state of a kind of incident of a connection, between two records that page or resolve.
     Condition,
     /// The growth of an incident's timeline.
@@ -58,7 +60,7 @@ impl LimitKey {
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
-            Self::Tunnel => &["VPN_ID", "TUNNEL_IP"],
+            Self::Tunnel | Self::Quality => &["VPN_ID", "TUNNEL_IP"],
             Self::Condition | Self::Timeline => &["VPN_ID", "KIND"],
             Self::Check => &["VPN_ID", "TUNNEL_IP", "CHECK"],
             // A host votes for one address.
@@ -90,7 +92,7 @@ impl LimitKey {
     /// adds at most one record in this time.
     pub const fn at_rest_after(self) -> Option<Duration> {
         match self {
-            Self::End | Self::Tunnel | Self::Condition | Self::Check | Self::Address => {
+            Self::End | Self::Tunnel | Self::Quality | Self::Condition | Self::Check | Self::Address => {
                 Some(Duration::from_secs(20))
             }
             // A request that fails every minute is not a new problem each time.
@@ -103,9 +105,13 @@ impl LimitKey {
     pub const fn allowance(self) -> Allowance {
         match self {
             // Three episodes with start and end pass unchanged; a line that keeps flapping is one record a minute.
-            Self::End | Self::Tunnel | Self::Condition | Self::Timeline | Self::Check | Self::Address => {
-                Allowance::new(6, 60)
-            }
+            Self::End
+            | Self::Tunnel
+            | Self::Quality
+            | Self::Condition
+            | Self::Timeline
+            | Self::Check
+            | Self::Address => Allowance::new(6, 60),
             Self::Problem => Allowance::new(6, 10 * 60),
             // Every answer of AWS repeats it; anybody who looks today sees it at least once.
             Self::Evidence => Allowance::new(1, 60 * 60),

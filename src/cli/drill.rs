@@ -285,7 +285,7 @@ pub(super) struct DrillArguments {
     #[arg(long, value_name = "VPN_ID")]
     vpn: Option<String>,
     /// Use this kind of incident; default: the first that the sink takes.
-    #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided"])]
+    #[arg(long, value_name = "KIND", value_parser = ["outage", "redundancy_lost", "one_sided", "degraded"])]
     kind: Option<String>,
     /// Keep the test incident open this long so that paging can happen; a real incident ends it. Default: 0, or 60 for a
     /// sink whose receiver groups alerts (Alertmanager).

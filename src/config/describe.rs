@@ -10,7 +10,7 @@ use super::quantity::{ShownDuration, ShownSize};
 use super::settings::{AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, SinkSettings, VpnDetails};
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
-use crate::domain::plan::{IncidentRules, Plan, ProbeRules, TunnelPlan, Vantage, VpnPlan};
+use crate::domain::plan::{IncidentRules, Plan, ProbeRules, QualityRules, TunnelPlan, Vantage, VpnPlan};
 use crate::domain::sensor::SensorKind;
 use crate::settings::{BgpSettings, IpsecSettings, StoreSettings, UplinkSettings};
 
@@ -323,23 +323,35 @@ fn rules_text(vpn: &VpnPlan) -> String {
         open_after_outage,
         open_after_redundancy_lost,
         one_sided_after,
+        degraded_after,
         resolve_after,
         start_grace,
     } = vpn.incident;
+    let QualityRules { max_loss_percent, max_rtt, max_jitter, after } = vpn.quality;
+    let most = |limit: Option<Duration>| {
+        limit.map_or(String::new(), |most| format!(" or over {}", ShownDuration(most)))
+    };
     let down = locally_down_after(&vpn.probe);
-    let one_sided =
-        one_sided_after.map_or("never".to_owned(), |after| format!("after {}", ShownDuration(after)));
+    let or_never = |after: Option<Duration>| {
+        after.map_or("never".to_owned(), |after| format!("after {}", ShownDuration(after)))
+    };
+    let (one_sided, degraded) = (or_never(one_sided_after), or_never(degraded_after));
     format!(
         "probing     an echo every {}, every {} under suspicion, answered in time within {}\n            \
          Down after {down_after} overdue echoes in a row, Up after {up_after} replies\n            \
          a dead tunnel is locally Down about {} after the break\n\
-         incidents   outage opens after {}, redundancy_lost after {}, one_sided {one_sided}\n            \
+         quality     degraded after {} of loss over {max_loss_percent}%, round trips far above the usual{},\n            \
+         or jitter far above the usual{}\n\
+         incidents   outage opens after {}, redundancy_lost after {}, one_sided {one_sided}, degraded {degraded}\n            \
          resolved once over for {}; nothing opens in the first {} after the start\n            \
          an outage pages no earlier than {} after the break, and not before AWS says Down as well\n",
         ShownDuration(interval),
         ShownDuration(suspect_interval),
         ShownDuration(timeout),
         seconds(down),
+        ShownDuration(after),
+        most(max_rtt),
+        most(max_jitter),
         ShownDuration(open_after_outage),
         ShownDuration(open_after_redundancy_lost),
         ShownDuration(resolve_after),

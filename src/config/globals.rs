@@ -14,7 +14,7 @@ use super::problem::Notes;
 use super::quantity::{DurationBounds, ShownDuration, SizeBounds};
 use super::section::Section;
 use super::settings::{AwsDefaults, CloudWatchSettings, HttpSettings};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, QualityRules};
 use crate::settings::StoreSettings;
 
 /// EC2's throttling allows no faster polling, and evidence that is 15 min old is stale.
@@ -127,7 +127,7 @@ pub(super) fn store(
     }
 }
 
-//--- `[probe]` and `[incident]`
+//--- `[probe]`, `[quality]` and `[incident]`
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -146,6 +146,11 @@ const ONE_SIDED_AFTER: DurationBounds =
 const RESOLVE_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(1), HOUR);
 const START_GRACE: DurationBounds = DurationBounds::new(Duration::ZERO, HOUR);
 
+/// A longer round trip than the longest `timeout` is a loss.
+const MAX_RTT: DurationBounds = DurationBounds::new(Duration::from_millis(1), Duration::from_secs(10));
+/// Judged once a second; seconds are for testing.
+const QUALITY_AFTER: DurationBounds = DurationBounds::new(Duration::from_secs(1), HOUR);
+
 /// The defaults.
 pub(super) const PROBE_DEFAULT: ProbeRules = ProbeRules {
     interval: Duration::from_secs(1),
@@ -160,6 +165,7 @@ pub(super) const INCIDENT_DEFAULT: IncidentRules = IncidentRules {
     open_after_outage: Duration::from_secs(30),
     open_after_redundancy_lost: Duration::from_secs(120),
     one_sided_after: Some(Duration::from_secs(900)),
+    degraded_after: Some(Duration::from_secs(300)),
     resolve_after: Duration::from_secs(300),
     start_grace: Duration::from_secs(120),
 };
@@ -182,6 +188,16 @@ pub(super) fn probe(section: &Section<'_>, base: ProbeRules, notes: &mut Notes) 
 }
 
 /// `base`, overridden by `section`.
+pub(super) fn quality(section: &Section<'_>, base: QualityRules, notes: &mut Notes) -> QualityRules {
+    QualityRules {
+        max_loss_percent: section.text("max_loss", &patterns::LOSS, notes).unwrap_or(base.max_loss_percent),
+        max_rtt: section.duration_or_off("max_rtt", &MAX_RTT, notes).unwrap_or(base.max_rtt),
+        max_jitter: section.duration_or_off("max_jitter", &MAX_RTT, notes).unwrap_or(base.max_jitter),
+        after: section.duration("after", &QUALITY_AFTER, notes).unwrap_or(base.after),
+    }
+}
+
+/// `base`, overridden by `section`.
 pub(super) fn incident(section: &Section<'_>, base: IncidentRules, notes: &mut Notes) -> IncidentRules {
     let open_after = section.section("open_after");
     IncidentRules {
@@ -194,6 +210,9 @@ pub(super) fn incident(section: &Section<'_>, base: IncidentRules, notes: &mut N
         one_sided_after: section
             .duration_or_off("one_sided_after", &ONE_SIDED_AFTER, notes)
             .unwrap_or(base.one_sided_after),
+        degraded_after: open_after
+            .duration_or_off("degraded", &OPEN_AFTER, notes)
+            .unwrap_or(base.degraded_after),
         resolve_after: section.duration("resolve_after", &RESOLVE_AFTER, notes).unwrap_or(base.resolve_after),
         start_grace: section.duration("start_grace", &START_GRACE, notes).unwrap_or(base.start_grace),
     }

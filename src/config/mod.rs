@@ -39,7 +39,7 @@ use self::sensors::Sensors;
 use self::sinks::{Beside, SinkReader};
 use self::vpns::{Common, VpnReader};
 use crate::domain::names::Kind;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Plan, QualityRules};
 use crate::settings::SensorSettings;
 
 pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
@@ -186,6 +186,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     let votes_if_address = globals::votes_if_address(&root.section("site"), notes);
     let (aws, aws_rules) = globals::aws(&root.section("aws"), notes);
     let probe = globals::probe(&root.section("probe"), globals::PROBE_DEFAULT, notes);
+    let quality = globals::quality(&root.section("quality"), QualityRules::default(), notes);
     let incident_section = root.section("incident");
     let incident = globals::incident(&incident_section, globals::INCIDENT_DEFAULT, notes);
     let mode = incident_section.text("mode", &patterns::MODE, notes).unwrap_or(Mode::Raise);
@@ -195,7 +196,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
 
     let sensors = Sensors::read(&root, merged, complete, notes);
 
-    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, incident, sensors };
+    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, quality, incident, sensors };
     let mut vpns = VpnReader::default();
     for item in &merged.vpns {
         vpns.read(&Section::item(item, &merged.main), &common, notes);
@@ -253,7 +254,7 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
 /// Warns of incidents that no sink takes.
 fn warn_unrouted(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
     for vpn in &plan.vpns {
-        let lost: Vec<_> = Kind::ALL
+        let lost: Vec<_> = Kind::BY_DEFAULT
             .into_iter()
             .filter(|kind| vpn.incident.open_after(*kind).is_some())
             .filter(|kind| !sinks.iter().any(|sink| sink.plan().takes(&vpn.id, *kind)))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::names::{Kind, Role, Routing, VpnId};
 use crate::domain::plan::Vantage;
+use crate::domain::quality::MAX_LOSS_PERCENT;
 use crate::outbound::KeyExchange;
 use crate::settings::WebhookPreset;
 
@@ -45,6 +46,22 @@ pub(super) const LABEL: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "1 to 64 characters on one line, none of them invisible",
     parse: |text| (line(text) && length(text, 64)).then(|| text.into()),
+};
+
+/// `quality.max_loss`, in percent.
+pub(super) const LOSS: Rule<f64> = Rule {
+    hint: |text| {
+        let number: f64 = text.trim().trim_end_matches('%').trim_end().parse().ok()?;
+        let [least, most] = MAX_LOSS_PERCENT;
+        (!text.contains('%') && (least..=most).contains(&number)).then(|| format!("write \"{number}%\""))
+    },
+    allowed: "a percentage, \"0.5%\" to \"50%\"",
+    parse: |text| {
+        let number = text.strip_suffix('%')?.trim_end();
+        let plain = number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        let [least, most] = MAX_LOSS_PERCENT;
+        number.parse().ok().filter(|percent| plain && (least..=most).contains(percent))
+    },
 };
 
 /// `vpn.notes`.
@@ -188,7 +205,7 @@ pub(super) const PLAIN_NAME: Rule<Arc<str>> = Rule {
 /// A kind of incident.
 pub(super) const KIND: Rule<Kind> = Rule {
     hint: hints::of_text,
-    allowed: "\"outage\", \"redundancy_lost\", \"one_sided\"",
+    allowed: "\"outage\", \"redundancy_lost\", \"one_sided\", \"degraded\"",
     parse: |text| Kind::ALL.into_iter().find(|kind| kind.as_str() == text),
 };
 

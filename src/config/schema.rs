@@ -68,6 +68,7 @@ pub(super) const ROOT: &[Key] = &[
         ],
     ),
     table("probe", PROBE),
+    table("quality", QUALITY),
     table("ipsec", &[scalar("source"), scalar("socket")]),
     table(
         "bgp",
@@ -110,7 +111,9 @@ const PROBE: &[Key] = &[
     scalar("up_after"),
 ];
 
-const OPEN_AFTER: &[Key] = &[scalar("outage"), scalar("redundancy_lost")];
+const QUALITY: &[Key] = &[scalar("max_loss"), scalar("max_rtt"), scalar("max_jitter"), scalar("after")];
+
+const OPEN_AFTER: &[Key] = &[scalar("outage"), scalar("redundancy_lost"), scalar("degraded")];
 
 const VPN: &[Key] = &[
     scalar("id"),
@@ -124,6 +127,7 @@ const VPN: &[Key] = &[
     tables("tunnel", TUNNEL),
     tables("through", THROUGH),
     table("probe", PROBE),
+    table("quality", QUALITY),
     table("bgp", &[scalar("required"), list("monitored_prefixes")]),
     table(
         "incident",
@@ -175,7 +179,7 @@ const SINK: &[Key] = &[
     list("vpns"),
     scalar("region"),
     scalar("role_arn"),
-    table("impact", &[scalar("outage"), scalar("redundancy_lost"), scalar("one_sided")]),
+    table("impact", &[scalar("outage"), scalar("redundancy_lost"), scalar("one_sided"), scalar("degraded")]),
 ];
 
 /// The key of this name.

@@ -131,8 +131,10 @@ impl SinkReader {
             vendor,
             region,
             role_arn,
-            kinds: kinds
-                .map_or_else(|| Kind::ALL.into(), |kinds| kinds.into_iter().map(|kind| kind.value).collect()),
+            kinds: kinds.map_or_else(
+                || Kind::BY_DEFAULT.into(),
+                |kinds| kinds.into_iter().map(|kind| kind.value).collect(),
+            ),
             vpns: only.map(|vpns| vpns.into_iter().map(|vpn| vpn.value).collect::<BTreeSet<_>>()),
             impact,
         };

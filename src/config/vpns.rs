@@ -14,7 +14,7 @@ use super::through::{self, Egress, Group};
 use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{
-    AwsRules, IncidentRules, ProbeRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage, VpnPlan,
+    AwsRules, IncidentRules, ProbeRules, QualityRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage, VpnPlan,
 };
 use crate::domain::sensor::SensorKind;
 use crate::settings::{Subject, UplinkSettings};
@@ -27,6 +27,7 @@ pub(super) struct Common {
     pub(super) metrics: Option<CloudWatchSettings>,
     pub(super) aws_rules: AwsRules,
     pub(super) probe: ProbeRules,
+    pub(super) quality: QualityRules,
     pub(super) incident: IncidentRules,
     pub(super) sensors: Sensors,
 }
@@ -84,6 +85,7 @@ impl VpnReader {
             }
         }
         let probe = globals::probe(&section.section("probe"), common.probe, notes);
+        let quality = globals::quality(&section.section("quality"), common.quality, notes);
         let incident = globals::incident(&section.section("incident"), common.incident, notes);
         let bgp = common.sensors.bgp_of(section, routing.unwrap_or_default(), notes);
         let vantage = section.text("vantage", &patterns::VANTAGE, notes).unwrap_or_default();
@@ -105,6 +107,7 @@ impl VpnReader {
             tunnels,
             probe,
             incident,
+            quality,
             aws: AwsRules { sources: sources(&settings, &common.aws), ..common.aws_rules.clone() },
             id: id.clone(),
         }));

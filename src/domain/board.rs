@@ -9,7 +9,8 @@ use super::carrying::{Carrying, Traffic, traffic};
 use super::cause::Diagnosis;
 use super::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use super::plan::Plan;
-use super::time::Stamp;
+use super::quality::Quality;
+use super::time::{Now, Stamp};
 use super::verdict::{Assessment, Evidence, Verdict, View};
 
 /// A timeline keeps at most this many entries; see [`Story::add`](super::story::Story::add). An Incident Manager record takes
@@ -96,6 +97,7 @@ impl Incident {
                 | TimelineChange::Confirmed
                 | TimelineChange::View { .. }
                 | TimelineChange::Cause { .. }
+                | TimelineChange::Quality { .. }
                 | TimelineChange::Clearing
                 | TimelineChange::Reopened
                 | TimelineChange::Resolved
@@ -112,7 +114,8 @@ impl Incident {
         let tunnel = match what {
             TimelineChange::View { tunnel, .. }
             | TimelineChange::Assessment { tunnel, .. }
-            | TimelineChange::Cause { tunnel, .. } => tunnel,
+            | TimelineChange::Cause { tunnel, .. }
+            | TimelineChange::Quality { tunnel, .. } => tunnel,
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
@@ -148,6 +151,7 @@ impl Incident {
             | TimelineChange::View { .. }
             | TimelineChange::Assessment { .. }
             | TimelineChange::Cause { .. }
+            | TimelineChange::Quality { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -206,14 +210,17 @@ pub struct TunnelSnapshot {
     pub carrying: Carrying,
     /// Why it did not work, or not well, as far as that was known.
     pub diagnosis: Option<Diagnosis>,
+    /// How good it was.
+    pub quality: Quality,
+    /// Since when; `None` in what older releases stored.
+    pub quality_since: Option<Now>,
 }
 
 impl TunnelSnapshot {
-    /// The entries that a timeline would have for this state: our view, AWS's view, the assessment, and the cause.
+    /// The entries that a timeline would have for this state: our view, AWS's view, the assessment, the quality, and the cause.
     pub fn changes(&self) -> impl Iterator<Item = TimelineChange> {
-        let [local, aws, assessed] = self.judgements();
         let cause = self.diagnosis.as_ref().map(|diagnosis| self.cause(diagnosis));
-        [local, aws, assessed].into_iter().chain(cause)
+        self.judgements().into_iter().chain(cause)
     }
 
     /// The entry of a cause.
@@ -225,8 +232,8 @@ impl TunnelSnapshot {
         }
     }
 
-    /// The entries of our view, AWS's view, and the assessment.
-    pub fn judgements(&self) -> [TimelineChange; 3] {
+    /// The entries of our view, AWS's view, the assessment, and the quality.
+    pub fn judgements(&self) -> [TimelineChange; 4] {
         let view = |end, view: &View| TimelineChange::View {
             tunnel: self.id.clone(),
             name: Arc::clone(&self.name),
@@ -243,7 +250,9 @@ impl TunnelSnapshot {
             assessment: self.assessment,
             carrying: self.carrying,
         };
-        [view(End::Local, &self.local), view(End::Aws, &self.aws), assessed]
+        let (tunnel, name, quality) = (self.id.clone(), Arc::clone(&self.name), self.quality);
+        let quality = TimelineChange::Quality { tunnel, name, quality };
+        [view(End::Local, &self.local), view(End::Aws, &self.aws), assessed, quality]
     }
 }
 
@@ -305,6 +314,15 @@ pub enum TimelineChange {
         /// The cause since.
         diagnosis: Diagnosis,
     },
+    /// The quality of a tunnel changed; only incidents that are about it have such entries.
+    Quality {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// Its name.
+        name: Arc<str>,
+        /// Its quality since.
+        quality: Quality,
+    },
     /// The closing condition began to hold.
     Clearing,
     /// The closing condition ceased to hold.
@@ -331,6 +349,10 @@ impl TimelineChange {
                 Self::Cause { tunnel: t1, diagnosis: d1, .. },
                 Self::Cause { tunnel: t2, diagnosis: d2, .. },
             ) => t1 == t2 && d1.says_the_same(d2),
+            (
+                Self::Quality { tunnel: t1, quality: q1, .. },
+                Self::Quality { tunnel: t2, quality: q2, .. },
+            ) => t1 == t2 && q1.same_word(*q2),
             (Self::View { .. } | Self::Cause { .. }, _) | (_, Self::View { .. } | Self::Cause { .. }) => {
                 false
             }
@@ -345,7 +367,8 @@ impl TimelineChange {
                 (t1, e1) == (t2, e2)
             }
             (Self::Assessment { tunnel: t1, .. }, Self::Assessment { tunnel: t2, .. })
-            | (Self::Cause { tunnel: t1, .. }, Self::Cause { tunnel: t2, .. }) => t1 == t2,
+            | (Self::Cause { tunnel: t1, .. }, Self::Cause { tunnel: t2, .. })
+            | (Self::Quality { tunnel: t1, .. }, Self::Quality { tunnel: t2, .. }) => t1 == t2,
             (later, earlier) => later == earlier,
         }
     }

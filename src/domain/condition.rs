@@ -1,4 +1,4 @@
-//! The conditions of the three kinds, in three-valued truth, and for how long one has held.
+//! The conditions of the kinds, in three-valued truth, and for how long one has held.
 
 use std::time::Duration;
 
@@ -37,7 +37,17 @@ impl Truth {
         }
     }
 
-    const fn known(holds: bool) -> Self {
+    /// The opposite.
+    pub const fn not(self) -> Self {
+        match self {
+            Self::True => Self::False,
+            Self::False => Self::True,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+
+    /// Known either way.
+    pub const fn known(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }
     }
 
@@ -69,6 +79,8 @@ pub struct TunnelTruth {
     pub aws_seen_up: bool,
     /// Whether AWS's last verdict was Down, apart from Unknown.
     pub aws_said_down: bool,
+    /// Whether it is Up by our end, but degraded; unknown where it is not Up, and false where it never was.
+    pub degraded: Truth,
 }
 
 /// Whether the condition of `kind` holds. `cut_off`: AWS cannot be reached at all.
@@ -77,6 +89,7 @@ pub fn opens(kind: Kind, tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
         Kind::Outage => outage(tunnels),
         Kind::RedundancyLost => redundancy_lost(tunnels),
         Kind::OneSided => one_sided(tunnels, cut_off),
+        Kind::Degraded => degraded(tunnels),
     }
 }
 
@@ -91,6 +104,7 @@ pub fn closes(kind: Kind, tunnels: &[TunnelTruth]) -> Truth {
             Truth::known(!tunnels.is_empty()).and(Truth::all(tunnels.iter().filter(needed).map(carries)))
         }
         Kind::OneSided => some_carries.or(outage(tunnels)),
+        Kind::Degraded => Truth::known(!tunnels.is_empty()).and(degraded(tunnels).not()),
     }
 }
 
@@ -133,6 +147,12 @@ fn one_sided(tunnels: &[TunnelTruth], cut_off: bool) -> Truth {
     not_agreed
         .and(an_active_is_down)
         .and(Truth::all(tunnels.iter().map(|it| down_by_some_end(it, local_counts))))
+}
+
+/// A tunnel is degraded. It needs no agreement, because AWS does not measure it. A tunnel that goes down meanwhile is neither
+/// degraded nor good.
+fn degraded(tunnels: &[TunnelTruth]) -> Truth {
+    Truth::any(tunnels.iter().map(|tunnel| tunnel.degraded))
 }
 
 /// Whether the tunnel is active and this end, which has seen it Up, says Down.

@@ -14,6 +14,7 @@ use super::fact::{Effects, Fact, IncidentChange};
 use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;
+use super::quality::Quality;
 use super::request::HistoryRequest;
 use super::retrospect::{self, CutOff, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws};
 use super::rollup::Minutes;
@@ -22,7 +23,7 @@ use super::status::{Phase, VpnStatus};
 use super::story::Scene;
 use super::time::{Moment, Now, Stamp};
 use super::tunnel::{Changes, Tunnel};
-use super::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View, Why};
+use super::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Outcome, Verdict, View, Why};
 use super::votes::deciding;
 
 /// After a verdict changed AWS is polled faster for this long: its view follows within minutes.
@@ -34,7 +35,7 @@ pub struct Connection {
     plan: Arc<VpnPlan>,
     site: Arc<str>,
     tunnels: Vec<Tunnel>,
-    kinds: [KindWatch; 3],
+    kinds: [KindWatch; 4],
     last_change: Option<Moment>,
     anchor: Moment,
     /// Whether this host votes for it (in an HA pair only one host does).
@@ -101,6 +102,24 @@ impl Connection {
     /// Every tunnel, to pass each an event.
     pub fn tunnels_mut(&mut self) -> impl Iterator<Item = &mut Tunnel> {
         self.tunnels.iter_mut()
+    }
+
+    /// An echo of `asked` ended; returns whether the quality of the tunnel changed.
+    pub fn echo_ended(
+        &mut self,
+        id: &TunnelId,
+        outcome: Outcome,
+        asked: Moment,
+        now: Now,
+        fx: &mut Effects,
+    ) -> bool {
+        let (probe, rules) = (self.plan.probe, self.plan.quality);
+        let Some(index) = self.tunnels.iter().position(|tunnel| tunnel.plan().id == *id) else {
+            return false;
+        };
+        let quality = self.tunnels[index].echo_ended(outcome, asked, &probe, &rules, now, fx);
+        self.notice(index, Changes { quality, ..Changes::default() }, now, fx);
+        quality.is_some()
     }
 
     /// Records the state of each used tunnel for this minute's rollup.
@@ -196,7 +215,9 @@ impl Connection {
     /// AWS is out of reach (`cut_off`) while our end sees a tunnel Down.
     pub fn poll_interval(&self, cut_off: bool, now: Moment) -> Duration {
         let changed = self.last_change.is_some_and(|at| now.since(at) < DOUBT_AFTER_CHANGE);
-        let moving = self.kinds.iter().any(|kind| match kind.phase() {
+        // AWS has no word about quality.
+        let of_aws = self.kinds.iter().filter(|kind| kind.kind() != Kind::Degraded);
+        let moving = of_aws.into_iter().any(|kind| match kind.phase() {
             Phase::Pending | Phase::Clearing => true,
             Phase::Clear | Phase::Open => false,
         });
@@ -327,11 +348,12 @@ impl Connection {
         if !tunnel.plan().is_used() {
             return;
         }
-        let [local, aws, assessed] = tunnel.snapshot().judgements();
+        let [local, aws, assessed, quality] = tunnel.snapshot().judgements();
         let entries: Vec<TimelineChange> = [
             changes.local.map(|_| local),
             changes.aws.map(|_| aws),
             (changes.is_judged_anew() && !tunnel.is_settling()).then_some(assessed),
+            changes.quality.map(|_| quality),
         ]
         .into_iter()
         .flatten()
@@ -344,9 +366,12 @@ impl Connection {
             return;
         }
         for kind in &mut self.kinds {
+            let about = kind.kind();
             let Some(story) = kind.story_mut() else { continue };
             let Incident { worsened, revision, .. } = **story.incident();
-            for entry in entries {
+            let of_quality = |entry: &TimelineChange| matches!(entry, TimelineChange::Quality { .. });
+            let is_about = |entry: &&TimelineChange| about == Kind::Degraded || !of_quality(entry);
+            for entry in entries.iter().filter(is_about) {
                 if !story.incident().says_already(entry) {
                     story.add(entry.clone(), now.wall);
                 }
@@ -372,6 +397,8 @@ impl Connection {
         self.kinds
             .iter()
             .filter(|other| other.kind() != kind)
+            // Few sinks have a record of it.
+            .filter(|other| other.kind() != Kind::Degraded)
             .filter_map(KindWatch::incident)
             .map(|incident| incident.id.clone())
             .next_back()
@@ -593,6 +620,8 @@ impl Connection {
                 assessment,
                 carrying,
                 diagnosis: None,
+                quality: Quality::Unknown,
+                quality_since: None,
             });
         }
         add(ended, TimelineChange::Resolved);

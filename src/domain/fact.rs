@@ -11,6 +11,7 @@ use super::cause::Diagnosis;
 use super::event::SeenUp;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
+use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
 use super::time::{Moment, Now, Stamp};
@@ -78,6 +79,17 @@ pub enum Fact {
         from: Option<Diagnosis>,
         /// The cause since; `None` where nothing is wrong any more.
         to: Option<Diagnosis>,
+        /// When.
+        at: Now,
+    },
+    /// The quality of a tunnel changed, apart from its numbers.
+    QualityChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// The quality before.
+        from: Quality,
+        /// The quality since.
+        to: Quality,
         /// When.
         at: Now,
     },

@@ -656,11 +656,13 @@ impl Monitor {
     /// Echoes count in the minute in which they were sent.
     fn take_ended(&mut self, now: Now) {
         for (CheckId { tunnel: id, kind }, asked, outcome) in std::mem::take(&mut self.fx.ended) {
-            let connection = self.connections.get_mut(&id.vpn);
-            let tunnel = connection.and_then(|connection| connection.tunnel_mut(&id));
-            if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.plan().is_measured_by(kind)) {
-                self.minutes.echo_ended(&id, now.wall - now.mono.since(asked), outcome);
-                tunnel.echo_ended(outcome, asked, now.mono);
+            let Some(connection) = self.connections.get_mut(&id.vpn) else { continue };
+            if !connection.tunnel_mut(&id).is_some_and(|tunnel| tunnel.plan().is_measured_by(kind)) {
+                continue;
+            }
+            self.minutes.echo_ended(&id, now.wall - now.mono.since(asked), outcome);
+            if connection.echo_ended(&id, outcome, asked, now, &mut self.fx) {
+                self.refresh(&id.vpn, now);
             }
         }
     }

@@ -170,11 +170,16 @@ pub enum Kind {
     RedundancyLost,
     /// The ends do not agree, and one or the other says down of each tunnel.
     OneSided,
+    /// A tunnel is Up by our end, but its loss, latency or jitter is not as it should be. AWS does not measure that.
+    Degraded,
 }
 
 impl Kind {
     /// Every kind, in order of severity.
-    pub const ALL: [Self; 3] = [Self::Outage, Self::RedundancyLost, Self::OneSided];
+    pub const ALL: [Self; 4] = [Self::Outage, Self::RedundancyLost, Self::OneSided, Self::Degraded];
+
+    /// The kinds that a sink takes unless it names others: those that tell of a tunnel that is down.
+    pub const BY_DEFAULT: [Self; 3] = [Self::Outage, Self::RedundancyLost, Self::OneSided];
 
     /// The word used in the configuration, metrics, logs, response plans and `/status`.
     pub const fn as_str(self) -> &'static str {
@@ -182,6 +187,7 @@ impl Kind {
             Self::Outage => "outage",
             Self::RedundancyLost => "redundancy_lost",
             Self::OneSided => "one_sided",
+            Self::Degraded => "degraded",
         }
     }
 
@@ -191,6 +197,7 @@ impl Kind {
             Self::Outage => 1,
             Self::OneSided => 2,
             Self::RedundancyLost => 3,
+            Self::Degraded => 4,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct VpnPlan {
     pub probe: ProbeRules,
     /// When an incident opens and closes.
     pub incident: IncidentRules,
+    /// When a tunnel that is Up is degraded.
+    pub quality: QualityRules,
     /// How AWS is asked.
     pub aws: AwsRules,
 }
@@ -134,6 +136,27 @@ pub struct ProbeRules {
     pub up_after: NonZeroU32,
 }
 
+/// `[quality]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QualityRules {
+    /// More loss is too much, in percent; 0.5 to 50.
+    pub max_loss_percent: f64,
+    /// A longer median round trip is too long; `None`: only what is usual for the tunnel counts.
+    pub max_rtt: Option<Duration>,
+    /// More jitter is too much; `None`: only what is usual for the tunnel counts.
+    pub max_jitter: Option<Duration>,
+    /// For how long something must be wrong, or nothing any more; 1 s to 1 h.
+    pub after: Duration,
+}
+
+impl Default for QualityRules {
+    /// TCP slows down from 1 % of loss on, and calls become hard to follow at 5 %. Without a limit of the operator only what
+    /// hurts by any measure counts: loss has no usual, and an idle line of mobile radio loses 1 or 2 % every day.
+    fn default() -> Self {
+        Self { max_loss_percent: 5.0, max_rtt: None, max_jitter: None, after: Duration::from_secs(60) }
+    }
+}
+
 /// `[incident]`, as far as the core decides on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IncidentRules {
@@ -143,6 +166,8 @@ pub struct IncidentRules {
     pub open_after_redundancy_lost: Duration,
     /// How long a one-sided view must hold before it opens; `None` is "off".
     pub one_sided_after: Option<Duration>,
+    /// How long a tunnel must be degraded before it opens; `None` is "off".
+    pub degraded_after: Option<Duration>,
     /// How long the closing condition must hold.
     pub resolve_after: Duration,
     /// After a start or resume nothing opens for this long.
@@ -272,6 +297,7 @@ impl IncidentRules {
             Kind::Outage => Some(self.open_after_outage),
             Kind::RedundancyLost => Some(self.open_after_redundancy_lost),
             Kind::OneSided => self.one_sided_after,
+            Kind::Degraded => self.degraded_after,
         }
     }
 }

@@ -69,8 +69,8 @@ pub fn incidents(seen: &[TunnelPast], cut_off: &Spans, rules: &IncidentRules) ->
         let held = match kind {
             Kind::Outage => &outage,
             Kind::RedundancyLost => &redundancy_lost,
-            // One end alone cannot be confirmed afterwards.
-            Kind::OneSided => continue,
+            // One end alone cannot be confirmed afterwards, and quality needs no AWS.
+            Kind::OneSided | Kind::Degraded => continue,
         };
         let Some(open_after) = rules.open_after(kind) else { continue };
         for group in held.grouped(rules.resolve_after) {

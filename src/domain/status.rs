@@ -9,6 +9,7 @@ use super::cause::Diagnosis;
 use super::clients::Fresh;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
+use super::quality::{Measured, Quality};
 use super::sensor::{Finding, SensorKind};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
@@ -91,6 +92,10 @@ pub struct TunnelStatus {
     pub assessed_since: Now,
     /// Whether it carries traffic.
     pub carrying: Carrying,
+    /// How good it is while it is Up.
+    pub quality: Quality,
+    /// The same in numbers.
+    pub measured: Measured,
     /// The age of AWS's evidence at [`Status::at`]; before the first, the time since watching began.
     pub aws_evidence_age: Duration,
     /// The routes that AWS accepted from our gateway by BGP, by EC2's last answer.

@@ -59,7 +59,7 @@ fn changed_at_aws(aws: &View) -> Option<Now> {
 }
 
 /// When an incident of `kind` that opens at `opened` began: the time since when the missing packets have made its condition
-/// hold.
+/// hold, or since when a tunnel has been degraded.
 pub fn began(kind: Kind, tunnels: &[TunnelSnapshot], opened: Now) -> Stamp {
     let since = |tunnel: &TunnelSnapshot| tunnel.not_passing_since().map(|since| dated(since, opened));
     let agreed =
@@ -74,6 +74,10 @@ pub fn began(kind: Kind, tunnels: &[TunnelSnapshot], opened: Now) -> Stamp {
         Kind::Outage => last(&since),
         Kind::RedundancyLost => tunnels.iter().filter(agreed).filter_map(since).min(),
         Kind::OneSided => last(&|tunnel| by_one_end(tunnel).map(|since| dated(since, opened))),
+        Kind::Degraded => {
+            let degraded = tunnels.iter().filter(|tunnel| tunnel.quality.is_degraded());
+            degraded.filter_map(|tunnel| tunnel.quality_since).map(|since| dated(since, opened)).min()
+        }
     };
     began.unwrap_or(opened.wall).min(opened.wall)
 }
@@ -115,6 +119,7 @@ pub fn basis(kind: Kind, tunnels: &[TunnelSnapshot]) -> Option<Basis> {
         Kind::Outage => last(&since),
         Kind::RedundancyLost => tunnels.iter().filter(agreed).filter_map(since).min_by_key(|(at, _)| *at),
         Kind::OneSided => last(&by_one_end),
+        Kind::Degraded => None,
     };
     latest.map(|(_, basis)| basis)
 }
@@ -212,6 +217,8 @@ mod tests {
             assessment,
             carrying,
             diagnosis: None,
+            quality: Default::default(),
+            quality_since: None,
         }
     }
 

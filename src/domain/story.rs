@@ -100,6 +100,7 @@ impl Story {
             | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
+            | TimelineChange::Quality { .. }
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -108,7 +109,8 @@ impl Story {
             | TimelineChange::Missed => false,
         };
         let incident = Arc::make_mut(&mut self.incident);
-        incident.worsened += u32::from(worsens);
+        // A tunnel that goes down is another kind's business.
+        incident.worsened += u32::from(worsens && incident.id.kind != Kind::Degraded);
         incident.revision += 1;
         incident.timeline.push(TimelineEntry { seq: self.next_seq, at, what, repeats: 0 });
         self.next_seq += 1;
@@ -295,6 +297,8 @@ mod tests {
                 assessment: Assessment::Down,
                 carrying: Carrying::of(Assessment::Down),
                 diagnosis: None,
+                quality: Default::default(),
+                quality_since: None,
             }
         };
         let tunnels = vec![snapshot(1), snapshot(2)];

@@ -9,13 +9,14 @@ use super::carrying::assess;
 use super::carrying::{self, CannotTell, Carrying, Said};
 use super::cause::{self, Cause, Diagnosis, OutsideSign, Sign, Symptoms, UplinkSign};
 use super::check::{Before, Check};
-use super::condition::TunnelTruth;
+use super::condition::{Truth, TunnelTruth};
 use super::downs::Downs;
 use super::event::{Reading, Remembered, SeenUp, TunnelData};
 use super::fact::{Effects, Fact};
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
-use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage};
+use super::plan::{ProbeRules, QualityRules, Route, RouteKey, TunnelPlan, Vantage};
+use super::quality::{Quality, QualityWatch};
 use super::remote::Remote;
 use super::sensing::{Mood, Sensing};
 use super::sensor::Finding;
@@ -39,6 +40,8 @@ pub struct Changes {
     pub assessment: Option<Assessment>,
     /// Whether it carried traffic before.
     pub carrying: Option<Carrying>,
+    /// Its quality before.
+    pub quality: Option<Quality>,
 }
 
 impl Changes {
@@ -67,6 +70,8 @@ pub struct Tunnel {
     answers_from: Moment,
     downs: Downs,
     loss: LossWindow,
+    quality: QualityWatch,
+    quality_since: Now,
     /// Since when packets have not passed: from the first Down to the next Up.
     stopped: Option<Now>,
     complaints: BTreeMap<SourceKind, Why>,
@@ -129,6 +134,8 @@ impl Tunnel {
             answers_from: now.mono,
             downs,
             loss: LossWindow::since(now.mono),
+            quality: QualityWatch::new(now.mono),
+            quality_since: now,
             stopped,
             complaints: BTreeMap::new(),
             sensing,
@@ -187,6 +194,11 @@ impl Tunnel {
     /// Whether it carries traffic.
     pub const fn carrying(&self) -> Carrying {
         self.carrying
+    }
+
+    /// How good it is while it is Up.
+    pub const fn quality(&self) -> Quality {
+        self.quality.quality()
     }
 
     /// What each group of hosts behind the tunnel says.
@@ -248,9 +260,29 @@ impl Tunnel {
         }
     }
 
-    /// An echo of `asked` ended: counts toward the loss that is shown beside a verdict.
-    pub fn echo_ended(&mut self, outcome: Outcome, asked: Moment, now: Moment) {
-        self.loss.add(outcome, asked, now);
+    /// An echo of `asked` ended: counts toward the loss that is shown beside a verdict, and toward the quality. Returns the
+    /// quality before, if it changed.
+    pub fn echo_ended(
+        &mut self,
+        outcome: Outcome,
+        asked: Moment,
+        probe: &ProbeRules,
+        rules: &QualityRules,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Option<Quality> {
+        self.loss.add(outcome, asked, now.mono);
+        let before = self.quality.echo_ended(outcome, asked, probe, rules, now.mono);
+        self.report_quality(before, now, fx)
+    }
+
+    fn report_quality(&mut self, before: Option<Quality>, at: Now, fx: &mut Effects) -> Option<Quality> {
+        if before.is_some() {
+            self.quality_since = at;
+        }
+        let (tunnel, to) = (self.plan.id.clone(), self.quality());
+        fx.facts.extend(before.map(|from| Fact::QualityChanged { tunnel, from, to, at }));
+        before
     }
 
     /// AWS answered.
@@ -310,6 +342,8 @@ impl Tunnel {
         if let Some(from) = changes.local {
             self.report_view(End::Local, from, now, fx);
         }
+        let quality = self.quality.verdict_is(self.local.verdict, now.mono);
+        changes.quality = self.report_quality(quality, now, fx);
         changes.aws = self.remote.judge(stale_after, now);
         if let Some(from) = changes.aws {
             self.report_view(End::Aws, from, now, fx);
@@ -384,6 +418,13 @@ impl Tunnel {
             local_seen_up: self.local_seen_up || self.local.verdict == Verdict::Down,
             aws_seen_up: self.aws_seen_up,
             aws_said_down: self.aws_said_down,
+            degraded: match self.quality() {
+                Quality::Degraded(_) => Truth::True,
+                Quality::Good => Truth::False,
+                // Where it never answered there is nothing to wait for.
+                Quality::Unknown if self.local_seen_up => Truth::Unknown,
+                Quality::Unknown => Truth::False,
+            },
         }
     }
 
@@ -398,6 +439,8 @@ impl Tunnel {
             assessment: self.assessment,
             carrying: self.carrying,
             diagnosis: self.diagnosis.clone(),
+            quality: self.quality(),
+            quality_since: Some(self.quality_since),
         }
     }
 
@@ -416,6 +459,8 @@ impl Tunnel {
             assessment: self.assessment,
             assessed_since: self.assessed_since,
             carrying: self.carrying,
+            quality: self.quality(),
+            measured: self.quality.measured(),
             aws_evidence_age: self.remote.age(now.mono),
             accepted_routes: self.accepted_routes,
             maintenance: self.maintenance,
@@ -783,8 +828,8 @@ impl Tunnel {
             aws_ipsec: self.remote.says_ipsec_is_up(since),
             hosts_missing: if settles { None } else { self.hosts_missing() },
             mtu_shrank: sensing.mtu_shrank(),
-            lossy: None,
-            slow: None,
+            lossy: self.quality().lossy(),
+            slow: self.quality.slow(),
         }
     }
 }

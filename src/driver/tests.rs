@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::*;
 use crate::domain::event::Remembered;
 use crate::domain::names::{Role, Routing};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan};
 use crate::fixture;
 
 /// What the watchdog heard until the status was published so often, beside a thread that never beats.
@@ -80,10 +80,12 @@ fn what_is_open_is_shown_before_the_core_has_run() {
             down_after: NonZeroU32::MIN,
             up_after: NonZeroU32::MIN,
         },
+        quality: QualityRules::default(),
         incident: IncidentRules {
             open_after_outage: second,
             open_after_redundancy_lost: second,
             one_sided_after: None,
+            degraded_after: None,
             resolve_after: second,
             start_grace: second,
         },

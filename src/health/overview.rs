@@ -68,7 +68,7 @@ impl Overview {
 }
 
 /// Whether a lasting problem prevents the daemon from doing its job. A sink that cannot be used does so if a kind of incident
-/// of a connection has no other sink that can.
+/// that pages, of a connection, has no other sink that can.
 fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, configured: &Configured) -> bool {
     let Component::Preparation(sink) = &of.component else { return true };
     let is_unprepared = |plan: &SinkPlan| {
@@ -78,7 +78,7 @@ fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, config
     let Some(SinkUse { plan, way: _ }) = configured.sink(sink) else { return false };
     let taken = status.vpns.iter().flat_map(|vpn| plan.kinds.iter().map(|kind| (&vpn.id, *kind)));
     taken
-        .filter(|(vpn, kind)| plan.takes(vpn, *kind))
+        .filter(|(vpn, kind)| Kind::BY_DEFAULT.contains(kind) && plan.takes(vpn, *kind))
         .any(|(vpn, kind)| configured.taking(vpn, kind).all(is_unprepared))
 }
 

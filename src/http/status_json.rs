@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::cause;
+use crate::catalogue::phrases::degradation;
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
 use crate::domain::cause::Diagnosis;
 use crate::domain::clients::Fresh;
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{Kind, TunnelId};
+use crate::domain::quality::{Measured, Quality};
 use crate::domain::sensor::Finding;
 use crate::domain::status::{
     CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
@@ -141,6 +143,7 @@ impl VpnJson {
                 outage: phase(Kind::Outage),
                 redundancy_lost: phase(Kind::RedundancyLost),
                 one_sided: phase(Kind::OneSided),
+                degraded: phase(Kind::Degraded),
             },
         }
     }
@@ -181,7 +184,7 @@ pub struct IncidentJson {
     pub id: String,
     /// The connection's id.
     pub vpn: String,
-    /// `outage`, `redundancy_lost` or `one_sided`.
+    /// `outage`, `redundancy_lost`, `one_sided` or `degraded`.
     pub kind: String,
     /// `open`, `resolved` or `unwatched`.
     pub state: String,
@@ -223,7 +226,7 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `clearing`, `reopened`, `resolved`, `unwatched` or
+    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `quality`, `clearing`, `reopened`, `resolved`, `unwatched` or
     /// `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
@@ -253,6 +256,9 @@ pub struct EntryJson {
     /// How far its evidence goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence: Option<String>,
+    /// The tunnel's quality since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<String>,
     /// How many further entries of the same wording were folded into this one.
     pub repeats: u32,
 }
@@ -332,6 +338,12 @@ impl EntryJson {
                 confidence: Some(diagnosis.confidence.as_str().to_owned()),
                 ..plain("cause")
             },
+            TimelineChange::Quality { tunnel, name: _, quality } => Self {
+                tunnel: Some(tunnel.outside_ip.to_string()),
+                quality: Some(quality.as_str().to_owned()),
+                why: quality.reason().map(str::to_owned),
+                ..plain("quality")
+            },
             TimelineChange::Clearing => plain("clearing"),
             TimelineChange::Reopened => plain("reopened"),
             TimelineChange::Resolved => plain("resolved"),
@@ -364,6 +376,9 @@ pub struct TunnelJson {
     /// Since when packets have not passed, as far as both ends tell; left out while they pass or nobody can say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_passing_since: Option<String>,
+    /// How good it is while our end says up.
+    #[serde(default)]
+    pub quality: QualityJson,
     /// Our end.
     pub local: LocalJson,
     /// AWS's end.
@@ -411,6 +426,34 @@ pub struct SensorJson {
     pub as_of: Option<String>,
     /// What it found, in words.
     pub found: String,
+}
+
+/// How good a tunnel is that our end says is up.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct QualityJson {
+    /// `good`, `degraded` or `unknown`.
+    pub state: String,
+    /// Why it is degraded: `loss`, `latency` or `jitter`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same in words, with what is usual or accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Lost share of the probes, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss_percent: Option<f64>,
+    /// Median round trip, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<f64>,
+    /// From there to the 90th percentile, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter_ms: Option<f64>,
+    /// Usual median round trip, in milliseconds; left out until it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_rtt_ms: Option<f64>,
+    /// Usual jitter, in milliseconds; left out until it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_jitter_ms: Option<f64>,
 }
 
 /// What our end says.
@@ -536,6 +579,13 @@ pub struct PhasesJson {
     pub redundancy_lost: String,
     /// The ends do not agree, and of each tunnel one or the other says that it is down.
     pub one_sided: String,
+    /// A tunnel is up, but lossy, slow or uneven.
+    #[serde(default = "clear")]
+    pub degraded: String,
+}
+
+fn clear() -> String {
+    Phase::Clear.as_str().to_owned()
 }
 
 impl TunnelJson {
@@ -549,6 +599,8 @@ impl TunnelJson {
             assessment,
             assessed_since,
             carrying,
+            quality,
+            measured,
             aws_evidence_age,
             accepted_routes,
             maintenance,
@@ -566,6 +618,7 @@ impl TunnelJson {
             carrying: carrying.as_str().to_owned(),
             carrying_why: carrying.why().map(str::to_owned),
             not_passing_since: tunnel.not_passing_since().map(|since| rfc3339(since.wall)),
+            quality: QualityJson::of(*quality, *measured),
             local: LocalJson::of(local),
             aws: AwsJson::of(aws, *aws_evidence_age + since_status, *accepted_routes),
             maintenance: MaintenanceJson::of(maintenance),
@@ -606,6 +659,29 @@ impl SensorJson {
     }
 }
 
+impl QualityJson {
+    fn of(quality: Quality, measured: Measured) -> Self {
+        let Measured { loss_percent, rtt, jitter, usual_rtt, usual_jitter } = measured;
+        Self {
+            state: quality.as_str().to_owned(),
+            reason: quality.reason().map(str::to_owned),
+            text: match quality {
+                Quality::Degraded(what) => Some(degradation(what)),
+                Quality::Good | Quality::Unknown => None,
+            },
+            loss_percent,
+            rtt_ms: rtt.map(millis),
+            jitter_ms: jitter.map(millis),
+            usual_rtt_ms: usual_rtt.map(millis),
+            usual_jitter_ms: usual_jitter.map(millis),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
 impl LocalJson {
     fn of(view: &View) -> Self {
         let View { verdict, since, evidence } = view;
@@ -642,7 +718,7 @@ impl LocalEvidenceJson {
             last_loss: last_loss.map(|loss| loss.as_str().to_owned()),
             replies_in_row: *replies_in_row,
             loss_percent: *loss_percent,
-            median_rtt_ms: median_rtt.map(|rtt| rtt.as_micros() as f64 / 1e3),
+            median_rtt_ms: median_rtt.map(millis),
             through: *through,
         }
     }

@@ -24,6 +24,7 @@ use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::names::{End, Kind, Role, VpnId};
+use crate::domain::quality::Quality;
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
@@ -277,7 +278,10 @@ impl Ends {
 
 fn site_says(tunnel: &CurrentTunnel) -> String {
     match tunnel.local {
-        Verdict::Up => "up, probes are answered".to_owned(),
+        Verdict::Up => match tunnel.quality {
+            Quality::Degraded(what) => format!("up, but degraded: {}", wording::degradation(what)),
+            Quality::Good | Quality::Unknown => "up, probes are answered".to_owned(),
+        },
         Verdict::Down => {
             let mut said = "down".to_owned();
             if let Some(evidence) = &tunnel.evidence {
@@ -361,9 +365,12 @@ fn since(incident: &Incident, course: Course) -> String {
     let bgp = both && agreed().all(is_bgp_down);
     let by = |end| incident.tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Disputed(end));
     let split = incident.id.kind == Kind::OneSided && by(End::Local) && by(End::Aws);
+    let degraded = incident.id.kind == Kind::Degraded;
     let basis = basis(incident.id.kind, &incident.tunnels);
     let from = match basis {
         _ if incident.found_at.is_some() => format!("Its record was opened on {}", when(incident.id.opened)),
+        _ if degraded && holds => format!("Degraded since {began}"),
+        _ if degraded && incident.adopted_from().is_none() => format!("Was degraded from {began} on"),
         _ if incident.adopted_from().is_some() && holds => {
             format!("Down since {began} (its record was opened then)")
         }
@@ -421,20 +428,30 @@ fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &
         IncidentState::Unwatched { .. } => format!("NO LONGER WATCHED: {kind}"),
     };
     let began = when(incident.began);
+    let (lasts, went) = match incident.id.kind {
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided => ("Down since", "Went down"),
+        Kind::Degraded => ("Degraded since", "Degraded since"),
+    };
     let said = match (incident.state, course) {
         (IncidentState::Resolved { at }, _) => {
             format!("From {} to {}", began.trim_end_matches(" UTC"), when(at))
         }
         (IncidentState::Unwatched { at }, _) => {
-            format!("Down since {}; not known here since {}", began.trim_end_matches(" UTC"), when(at))
+            format!("{lasts} {}; not known here since {}", began.trim_end_matches(" UTC"), when(at))
         }
         (IncidentState::Open, Course::Recovering) => {
-            format!("Recovering: traffic {}. Went down {began}", Flow::again(incident))
+            match incident.id.kind {
+                Kind::Outage | Kind::RedundancyLost | Kind::OneSided => {
+                    format!("Recovering: traffic {}. {went} {began}", Flow::again(incident))
+                }
+                // Whether it carries takes AWS's word too.
+                Kind::Degraded => format!("Recovering. {} {went} {began}", flow.in_short(incident)),
+            }
         }
         (IncidentState::Open, Course::Unsure) if incident.found_at.is_some() => {
             format!("{} Its record was opened {began}", flow.in_short(incident))
         }
-        (IncidentState::Open, Course::Unsure) => format!("{} Went down {began}", flow.in_short(incident)),
+        (IncidentState::Open, Course::Unsure) => format!("{} {went} {began}", flow.in_short(incident)),
         (IncidentState::Open, Course::Lasts | Course::Ended) => {
             format!("{}{} Since {began}", down_in_short(incident, tunnels), flow.in_short(incident))
         }
@@ -461,6 +478,7 @@ const fn kind_in_capitals(kind: Kind) -> &'static str {
         Kind::Outage => "OUTAGE",
         Kind::RedundancyLost => "REDUNDANCY LOST",
         Kind::OneSided => "ONE-SIDED",
+        Kind::Degraded => "DEGRADED",
     }
 }
 
@@ -468,7 +486,12 @@ const fn kind_in_capitals(kind: Kind) -> &'static str {
 fn down_in_short(incident: &Incident, tunnels: &[CurrentTunnel]) -> String {
     let down = concerned(incident.id.kind, tunnels);
     match incident.id.kind {
-        Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => String::new(),
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided | Kind::Degraded if down.is_empty() => {
+            String::new()
+        }
+        Kind::Degraded => {
+            format!("{}. ", wording::degraded_words(&down, |tunnel| tunnel.name.to_string()))
+        }
         Kind::Outage | Kind::RedundancyLost => {
             format!("{}. ", wording::down_words(&down, |tunnel| tunnel.name.to_string()))
         }

@@ -584,6 +584,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             | TimelineChange::Adopted { .. }
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
+            | TimelineChange::Quality { .. }
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
             | TimelineChange::HandedOver
@@ -599,6 +600,7 @@ fn is_news(what: &TimelineChange) -> bool {
     match what {
         TimelineChange::Assessment { .. }
         | TimelineChange::Cause { .. }
+        | TimelineChange::Quality { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Confirmed => true,

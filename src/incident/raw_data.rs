@@ -4,12 +4,13 @@ use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, TunnelSnapshot};
+use crate::domain::quality::Quality;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Evidence, View};
 
 use super::account::{NOTES_MAX, URL_MAX};
 use super::settings::VpnSettings;
-use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip};
+use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip, degradation};
 
 /// Incident Manager's limit on `triggerDetails.rawData` is in characters; counted in bytes, to be safe.
 /// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_TriggerDetails.html>
@@ -112,6 +113,9 @@ pub(super) struct TunnelData {
     /// Why it does not work, as far as that is known when the record is created.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
+    /// How it is degraded when the record is created.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<String>,
     /// As it was when the incident opened.
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<ViewData>,
@@ -166,14 +170,28 @@ enum EvidenceData {
 
 impl TunnelData {
     fn new(at_opening: &TunnelSnapshot, standing: &CurrentTunnel) -> Self {
-        let TunnelSnapshot { id, name, role, local, aws, assessment: _, carrying: _, diagnosis: _ } =
-            at_opening;
+        let TunnelSnapshot {
+            id,
+            name,
+            role,
+            local,
+            aws,
+            assessment: _,
+            carrying: _,
+            diagnosis: _,
+            quality: _,
+            quality_since: _,
+        } = at_opening;
         Self {
             name: clip(name, WORDS_MAX),
             outside_ip: id.outside_ip.to_string(),
             role: role.as_str(),
             assessment: standing.assessment.as_str(),
             cause: standing.diagnosis.as_ref().map(|diagnosis| diagnosis.cause.as_str()),
+            degraded: match standing.quality {
+                Quality::Degraded(what) => Some(degradation(what)),
+                Quality::Good | Quality::Unknown => None,
+            },
             local: Some(ViewData::new(local)),
             aws: Some(ViewData::new(aws)),
             stands: None,

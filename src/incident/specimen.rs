@@ -122,6 +122,8 @@ fn snapshot(last: u8, now: Now) -> TunnelSnapshot {
         assessment: Assessment::Disputed(End::Local),
         carrying: Carrying::of(Assessment::Disputed(End::Local)),
         diagnosis: None,
+        quality: Default::default(),
+        quality_since: None,
     }
 }
 

@@ -31,6 +31,9 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::Cause { tunnel, name: _, diagnosis } => {
             (diagnosis.confidence.as_str(), tunnel.to_string(), diagnosis.cause.as_str(), None)
         }
+        TimelineChange::Quality { tunnel, name: _, quality } => {
+            ("quality", tunnel.to_string(), quality.reason().unwrap_or(quality.as_str()), None)
+        }
         TimelineChange::Clearing => ("clearing", String::new(), "", None),
         TimelineChange::Reopened => ("reopened", String::new(), "", None),
         TimelineChange::Resolved => ("resolved", String::new(), "", None),

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::catalogue::cause;
-pub(super) use crate::catalogue::phrases::kind_words;
+pub(super) use crate::catalogue::phrases::{degradation, kind_words};
 use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::cause::Diagnosis;
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
+use crate::domain::quality::Quality;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
 
@@ -32,7 +33,7 @@ pub fn title(incident: &Incident) -> String {
         None => head,
     };
     let title = match incident.id.kind {
-        Kind::Outage | Kind::RedundancyLost | Kind::OneSided if down.is_empty() => head,
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided | Kind::Degraded if down.is_empty() => head,
         Kind::Outage | Kind::RedundancyLost => {
             format!("{head} — {}", down_words(&down, CurrentTunnel::named))
         }
@@ -45,6 +46,7 @@ pub fn title(incident: &Incident) -> String {
                 are(&names(&aws))
             ),
         },
+        Kind::Degraded => format!("{head} — {}", degraded_words(&down, CurrentTunnel::named)),
     };
     clip(&title, TITLE_MAX)
 }
@@ -89,6 +91,11 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
                 cause::first_step(diagnosis, tunnel).map(|step| format!(". {step}")).unwrap_or_default();
             format!("{}: {}{step}", named(name, tunnel), cause::sentence(diagnosis))
         }
+        TimelineChange::Quality { tunnel, name, quality } => match quality {
+            Quality::Degraded(what) => format!("{}: degraded, {}", named(name, tunnel), degradation(*what)),
+            Quality::Good => format!("{}: no longer degraded", named(name, tunnel)),
+            Quality::Unknown => format!("{}: its quality is not known", named(name, tunnel)),
+        },
         TimelineChange::Clearing => "clearing; this record is resolved if that lasts".to_owned(),
         TimelineChange::Reopened => "it is not over after all".to_owned(),
         TimelineChange::Resolved => format!("{kind} over"),
@@ -185,6 +192,7 @@ pub(super) struct CurrentTunnel {
     pub(super) carrying: Carrying,
     /// Why it does not work, as far as that is known.
     pub(super) diagnosis: Option<Diagnosis>,
+    pub(super) quality: Quality,
 }
 
 /// Since when AWS's verdict has been the same.
@@ -231,6 +239,10 @@ impl Course {
             Kind::Outage | Kind::OneSided => tunnels.iter().any(carries),
             Kind::RedundancyLost if active().next().is_some() => active().all(carries),
             Kind::RedundancyLost => !tunnels.is_empty() && tunnels.iter().all(carries),
+            Kind::Degraded => {
+                let is_good = |tunnel: &CurrentTunnel| tunnel.quality == Quality::Good;
+                tunnels.iter().any(is_good) && concerned(kind, tunnels).is_empty()
+            }
         };
         let agreed = tunnels.iter().any(|tunnel| tunnel.assessment == Assessment::Down);
         if recovering {
@@ -254,7 +266,7 @@ pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
     phases.next().filter(|entry| entry.what == TimelineChange::Clearing).map(|entry| entry.at)
 }
 
-/// The tunnels that an incident is about: those that are down, or down at one end only.
+/// The tunnels that an incident is about: those that are down, or down at one end only, or degraded.
 pub(super) fn concerned(kind: Kind, tunnels: &[CurrentTunnel]) -> Vec<&CurrentTunnel> {
     let alone = alone(tunnels);
     let is_concerned = |tunnel: &&CurrentTunnel| match kind {
@@ -271,6 +283,7 @@ pub(super) fn concerned(kind: Kind, tunnels: &[CurrentTunnel]) -> Vec<&CurrentTu
             },
             Assessment::Healthy | Assessment::Down | Assessment::Blind => false,
         },
+        Kind::Degraded => tunnel.quality.is_degraded(),
     };
     tunnels.iter().filter(is_concerned).collect()
 }
@@ -310,6 +323,11 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
                     tunnel.diagnosis = Some(diagnosis.clone());
                 }
             }
+            TimelineChange::Quality { tunnel, name: _, quality } => {
+                if let Some(tunnel) = tunnels.iter_mut().find(|known| known.id == *tunnel) {
+                    tunnel.quality = *quality;
+                }
+            }
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
@@ -332,6 +350,7 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
         | TimelineChange::View { .. }
         | TimelineChange::Assessment { .. }
         | TimelineChange::Cause { .. }
+        | TimelineChange::Quality { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Resolved
@@ -401,6 +420,7 @@ impl CurrentTunnel {
             assessment: snapshot.assessment,
             carrying: snapshot.carrying,
             diagnosis: snapshot.diagnosis.clone(),
+            quality: snapshot.quality,
         }
     }
 
@@ -474,6 +494,15 @@ pub(super) fn down_words(down: &[&CurrentTunnel], name: impl Fn(&CurrentTunnel) 
     let dead = (!dead.is_empty()).then(|| format!("{} down", names(dead)));
     let bgp = (!bgp.is_empty()).then(|| format!("BGP down on {}", names(bgp)));
     dead.into_iter().chain(bgp).collect::<Vec<_>>().join(", ")
+}
+
+/// What is degraded, and how.
+pub(super) fn degraded_words(degraded: &[&CurrentTunnel], name: impl Fn(&CurrentTunnel) -> String) -> String {
+    let how = |tunnel: &&CurrentTunnel| match tunnel.quality {
+        Quality::Degraded(what) => Some(format!("{}: {}", name(tunnel), degradation(what))),
+        Quality::Good | Quality::Unknown => None,
+    };
+    degraded.iter().filter_map(how).collect::<Vec<_>>().join("; ")
 }
 
 fn are(tunnels: &[String]) -> String {

@@ -181,6 +181,7 @@ impl Feed {
             | Fact::ViewChanged { .. }
             | Fact::AssessmentChanged { .. }
             | Fact::CauseChanged { .. }
+            | Fact::QualityChanged { .. }
             | Fact::SeenUp(_)
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }

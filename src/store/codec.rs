@@ -16,13 +16,14 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::domain::{board, carrying, cause, names, sensor, verdict};
+use crate::domain::{board, carrying, cause, names, quality, sensor, verdict};
 use crate::incident::sink;
 
 /// Reads an incident. Fails if no release of ours wrote the text.
 pub(super) fn read_incident(text: &str, anchor: Now) -> serde_json::Result<board::Incident> {
     let mut incident: board::Incident = serde_json::from_str(text)?;
     for tunnel in &mut incident.tunnels {
+        tunnel.quality_since.iter_mut().for_each(|since| anchored(since, anchor));
         for view in [&mut tunnel.local, &mut tunnel.aws] {
             let verdict::View { verdict: _, since, evidence } = view;
             anchored(since, anchor);
@@ -99,6 +100,19 @@ mod nanos {
     }
 }
 
+/// The same where there always is one.
+mod whole_nanos {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        nanos::of(*duration).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_nanos(u64::deserialize(from)?))
+    }
+}
+
 /// Types that are stored as a plain value, with both conversions.
 macro_rules! stored_as {
     ($($type:ty: $write:expr, $read:expr;)+) => {$(
@@ -152,7 +166,7 @@ macro_rules! stored {
 stored! {
     enum names::End, "names::End" { Local, Aws }
     enum names::SourceKind, "names::SourceKind" { CloudWatch, Ec2 }
-    enum names::Kind, "names::Kind" { Outage, RedundancyLost, OneSided }
+    enum names::Kind, "names::Kind" { Outage, RedundancyLost, OneSided, Degraded }
     enum names::Role, "names::Role" { Active, Standby, Unused }
     struct TunnelId, "TunnelId" { vpn: VpnId, outside_ip: IpAddr }
 
@@ -301,6 +315,24 @@ stored! {
         confidence: cause::Confidence,
         clues: Vec<cause::Clue>,
     }
+    enum quality::Quality, "quality::Quality" { Good, Degraded(quality::Degradation), Unknown }
+    enum quality::Degradation, "quality::Degradation" {
+        Loss { percent: f64, limit: f64 },
+        Latency {
+            #[serde(with = "whole_nanos")]
+            rtt: Duration,
+            bound: quality::Bound,
+        },
+        Jitter {
+            #[serde(with = "whole_nanos")]
+            jitter: Duration,
+            bound: quality::Bound,
+        },
+    }
+    enum quality::Bound, "quality::Bound" {
+        Limit(#[serde(with = "whole_nanos")] Duration),
+        Usual(#[serde(with = "whole_nanos")] Duration),
+    }
 
     struct board::IncidentId, "board::IncidentId" { vpn: VpnId, kind: names::Kind, opened: Stamp }
     struct board::Incident, "board::Incident" {
@@ -344,6 +376,7 @@ stored! {
             carrying: carrying::Carrying,
         },
         Cause { tunnel: TunnelId, name: Arc<str>, diagnosis: cause::Diagnosis },
+        Quality { tunnel: TunnelId, name: Arc<str>, quality: quality::Quality },
         Clearing,
         Reopened,
         Resolved,
@@ -405,6 +438,11 @@ fn read_assessment<'de, D: Deserializer<'de>>(from: D) -> Result<AssessmentField
     Ok((tunnel, name, assessment, carrying))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_unknown(quality: &quality::Quality) -> bool {
+    *quality == quality::Quality::Unknown
+}
+
 impl Serialize for board::TunnelSnapshot {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -419,6 +457,10 @@ impl Serialize for board::TunnelSnapshot {
             carrying: carrying::Carrying,
             #[serde(skip_serializing_if = "Option::is_none")]
             diagnosis: Option<cause::Diagnosis>,
+            #[serde(skip_serializing_if = "is_unknown")]
+            quality: quality::Quality,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            quality_since: Option<Now>,
         }
         Format::serialize(self, to)
     }
@@ -437,11 +479,15 @@ impl<'de> Deserialize<'de> for board::TunnelSnapshot {
             carrying: Option<carrying::Carrying>,
             /// Missing where nothing was wrong, and in rows of releases that named no cause.
             diagnosis: Option<cause::Diagnosis>,
+            /// Missing in rows of releases that did not judge the quality.
+            #[serde(default)]
+            quality: quality::Quality,
+            quality_since: Option<Now>,
         }
-        let Stored { id, name, role, local, aws, assessment, carrying, diagnosis } =
+        let Stored { id, name, role, local, aws, assessment, carrying, diagnosis, quality, quality_since } =
             Stored::deserialize(from)?;
         let carrying = carrying.unwrap_or_else(|| carrying::Carrying::of(assessment));
-        Ok(Self { id, name, role, local, aws, assessment, carrying, diagnosis })
+        Ok(Self { id, name, role, local, aws, assessment, carrying, diagnosis, quality, quality_since })
     }
 }
 

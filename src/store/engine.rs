@@ -107,6 +107,7 @@ impl Kept {
             | Fact::AddressHeld { .. }
             | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
+            | Fact::QualityChanged { .. }
             | Fact::CouldVote { .. } => return None,
         })
     }

@@ -81,6 +81,12 @@ metrics! {
         "1 for the cause named for a tunnel's trouble (evidence.md lists them), else 0; all are 0 while nothing is wrong.";
     EVIDENCE_AVAILABLE = Gauge "bothends_evidence_available" ["vpn", "tunnel", "source"]
         "1 if a source of evidence (ipsec, bgp, path, trace, mtu) had an answer on a tunnel when it was last asked, else 0; absent until then.";
+    TUNNEL_DEGRADED = Gauge "bothends_tunnel_degraded" ["vpn", "tunnel", "reason"]
+        "1 while a tunnel is up, but degraded for this reason (loss, latency, jitter), else 0.";
+    TUNNEL_RTT_USUAL = Gauge "bothends_tunnel_rtt_usual_seconds" ["vpn", "tunnel"]
+        "Usual median round-trip time of a tunnel, over the last 24 hours; absent until it is known.";
+    TUNNEL_JITTER = Gauge "bothends_tunnel_jitter_seconds" ["vpn", "tunnel"]
+        "Jitter of a tunnel: from its median round-trip time to the 90th percentile; absent while it is not up.";
     TUNNEL_LAST_REPLY = Gauge "bothends_tunnel_last_reply_timestamp_seconds" ["vpn", "tunnel"]
         "Time of the last probe reply through a tunnel, in Unix time; absent until the first reply since the start.";
     TUNNEL_STOPPED = Gauge "bothends_tunnel_not_passing_since_timestamp_seconds" ["vpn", "tunnel"]

@@ -146,6 +146,7 @@ impl Prometheus {
             | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
             | Fact::RollupReady(_)
+            | Fact::QualityChanged { .. }
             | Fact::CouldVote { .. } => {}
         }
     }

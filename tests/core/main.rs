@@ -10,6 +10,7 @@ mod cut_off;
 mod episodes;
 mod evidence;
 mod properties;
+mod quality;
 mod restarts;
 mod standby;
 mod through;

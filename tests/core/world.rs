@@ -18,7 +18,7 @@ use bothends::domain::names::{
     AwsPlace, CheckId, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
 };
 use bothends::domain::plan::{
-    AwsRules, IncidentRules, Plan, ProbeRules, Route, SinkPlan, TunnelPlan, VpnPlan,
+    AwsRules, IncidentRules, Plan, ProbeRules, QualityRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
 use bothends::domain::request::{AwsRequest, EchoId, HistoryRequest, Request, ViewsRequest};
 use bothends::domain::sensor::{Finding, SenseRequest, Sensed, SensorKind};
@@ -111,10 +111,12 @@ pub fn plan(roles: &[Role]) -> Plan {
                 down_after: NonZeroU32::new(10).unwrap(),
                 up_after: NonZeroU32::new(5).unwrap(),
             },
+            quality: QualityRules::default(),
             incident: IncidentRules {
                 open_after_outage: secs(30),
                 open_after_redundancy_lost: secs(120),
                 one_sided_after: Some(secs(900)),
+                degraded_after: None,
                 resolve_after: secs(300),
                 start_grace: secs(120),
             },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bothends::domain::event::{AskFailure, Event};
 use bothends::domain::names::{CheckId, CheckKind, Role, Routing, TunnelId, VpnId};
-use bothends::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use bothends::domain::plan::{AwsRules, IncidentRules, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan};
 use bothends::domain::request::{ClientId, EchoId, EchoRequest};
 use bothends::health::{Component, Health, Problem};
 use bothends::probe::Prober;
@@ -134,10 +134,12 @@ pub(crate) fn vpn(routes: &[Route]) -> Arc<VpnPlan> {
             down_after: NonZeroU32::MIN,
             up_after: NonZeroU32::MIN,
         },
+        quality: QualityRules::default(),
         incident: IncidentRules {
             open_after_outage: second,
             open_after_redundancy_lost: second,
             one_sided_after: None,
+            degraded_after: None,
             resolve_after: second,
             start_grace: second,
         },

@@ -80,7 +80,7 @@ impl Expected {
             let known = tunnels.iter().all(|tunnel| !tunnel.never || (tunnel.is_silent() && !tunnel.sees_up));
             let clean = calm && known && gateway.votes && can_report(gateway) && gateway.clocks.offset == 0;
             let rules = Rules { switches: &switches, routing: setup.routing };
-            for (slot, kind) in Kind::ALL.into_iter().enumerate() {
+            for (slot, kind) in Kind::BY_DEFAULT.into_iter().enumerate() {
                 let lasts = holds(kind, &tunnels, rules);
                 keep(&mut self.lasting[index][slot], lasts, at);
                 keep(&mut self.since[index][slot], lasts && clean && speaks(&switches, kind), at);
@@ -205,6 +205,8 @@ fn holds(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
             let clear = all(&|it| !it.has_no_bgp(rules)) && !an_active(&lost);
             by_one_end && of_each && clear && (rules.routing == Routing::Static || all(&Tunnel::is_dead))
         }
+        // Tickets are off.
+        Kind::Degraded => false,
     }
 }
 
@@ -213,6 +215,7 @@ fn speaks(switches: &Switches, kind: Kind) -> bool {
     let margin = switches.poll_interval + Duration::from_secs(180);
     let slow = switches.cloudwatch_lag + margin > switches.stale_after;
     match kind {
+        Kind::Degraded => false,
         Kind::OneSided => !slow && !switches.silent_while_down && switches.one_sided_after.is_some(),
         Kind::Outage | Kind::RedundancyLost => {
             !slow && (!switches.silent_while_down || switches.ec2_lag.is_some())
@@ -226,6 +229,7 @@ fn needed(kind: Kind, rules: Rules<'_>, detection: Duration) -> Duration {
         Kind::Outage => switches.open_after_outage,
         Kind::RedundancyLost => switches.open_after_redundancy_lost,
         Kind::OneSided => switches.one_sided_after.unwrap_or_default(),
+        Kind::Degraded => Duration::ZERO,
     };
     let lag = switches.cloudwatch_lag.max(switches.ec2_lag.unwrap_or_default());
     // Earlier "Up" data counts until it is stale.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use bothends::domain::names::{
     AwsPlace, Destination, Kind, Role, SinkId, SourceId, SourceKind, TunnelId, VpnId,
 };
-use bothends::domain::plan::{AwsRules, IncidentRules, Plan, Route, SinkPlan, TunnelPlan, VpnPlan};
+use bothends::domain::plan::{
+    AwsRules, IncidentRules, Plan, QualityRules, Route, SinkPlan, TunnelPlan, VpnPlan,
+};
 use bothends::incident::settings::{SinkRules as SinkSettings, VpnSettings};
 use bothends::incident::sink::Scope;
 
@@ -84,10 +86,12 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
         routing: setup.routing,
         tunnels,
         probe: switches.probe,
+        quality: QualityRules::default(),
         incident: IncidentRules {
             open_after_outage: switches.open_after_outage,
             open_after_redundancy_lost: switches.open_after_redundancy_lost,
             one_sided_after: switches.one_sided_after,
+            degraded_after: None,
             resolve_after: switches.resolve_after,
             start_grace: switches.start_grace,
         },

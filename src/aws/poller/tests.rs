@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::domain::names::{Role, Routing, VpnId};
-use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, Route, TunnelPlan, VpnPlan};
+use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan};
 use crate::domain::time::{Moment, Stamp};
 use crate::health::{Problems, Severity};
 
@@ -43,10 +43,12 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
                 down_after: std::num::NonZeroU32::MIN,
                 up_after: std::num::NonZeroU32::MIN,
             },
+            quality: QualityRules::default(),
             incident: IncidentRules {
                 open_after_outage: second,
                 open_after_redundancy_lost: second,
                 one_sided_after: None,
+                degraded_after: None,
                 resolve_after: second,
                 start_grace: second,
             },

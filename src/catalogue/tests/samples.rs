@@ -16,6 +16,7 @@ use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId, TunnelId};
 use crate::domain::plan::RouteKey;
+use crate::domain::quality::Quality;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
 use crate::process::Exit;
@@ -164,6 +165,9 @@ fn happenings() -> Vec<Fact> {
     for yes in [true, false] {
         facts.push(Fact::Suspicion { check: check.clone(), suspect: yes, at: after(4) });
         facts.push(Fact::AddressHeld { address, held: yes, at: after(4) });
+        let (degraded, tunnel) = (Quality::Degraded(fixture::slow()), fixture::tunnel(1));
+        let (from, to) = if yes { (Quality::Good, degraded) } else { (degraded, Quality::Good) };
+        facts.push(Fact::QualityChanged { tunnel, from, to, at: after(4) });
     }
     let named = fixture::path_broken();
     let unknown = Diagnosis { cause: Cause::Unknown, confidence: Confidence::Possible, clues: Vec::new() };

@@ -12,7 +12,10 @@ use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, Role, Routing, SinkId};
-use crate::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, RouteKey, TunnelPlan, VpnPlan};
+use crate::domain::plan::{
+    AwsRules, IncidentRules, Plan, ProbeRules, QualityRules, Route, RouteKey, TunnelPlan, VpnPlan,
+};
+use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Outcome, Verdict, View, Why};
@@ -49,10 +52,12 @@ fn names() -> Names {
             down_after: ten,
             up_after: ten,
         },
+        quality: QualityRules::default(),
         incident: IncidentRules {
             open_after_outage: second,
             open_after_redundancy_lost: second,
             one_sided_after: None,
+            degraded_after: None,
             resolve_after: second,
             start_grace: second,
         },
@@ -183,6 +188,31 @@ fn maintenance_is_recorded_with_its_date_and_what_to_do() {
         at: after(4),
     };
     assert_eq!(lines([first]), "-", "the last replacement may be years old");
+}
+
+#[test]
+fn a_degraded_tunnel_is_recorded_with_what_is_wrong_and_what_would_be_right() {
+    let loss = Degradation::Loss { percent: 30.0, limit: 5.0 };
+    let (jitter, limit) = (Duration::from_millis(45), Duration::from_millis(30));
+    let jitter = Degradation::Jitter { jitter, bound: Bound::Limit(limit) };
+    let changes = [
+        (1, Quality::Unknown, Quality::Good),
+        (1, Quality::Good, Quality::Degraded(loss)),
+        (1, Quality::Degraded(loss), Quality::Degraded(fixture::slow())),
+        (1, Quality::Degraded(fixture::slow()), Quality::Good),
+        (2, Quality::Good, Quality::Degraded(jitter)),
+        (2, Quality::Degraded(jitter), Quality::Unknown),
+    ];
+    insta::assert_snapshot!(lines(changes.map(|(tunnel, from, to)| {
+        Fact::QualityChanged { tunnel: fixture::tunnel(tunnel), from, to, at: after(15) }
+    })), @r"
+    -
+    WARN TUNNEL_DEGRADED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up, but degraded: loss 30 % (accepted: 5 %) REASON=loss QUALITY=degraded
+    WARN TUNNEL_DEGRADED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): up, but degraded: median round trip 212.3 ms (usual: 11.9 ms) REASON=latency QUALITY=degraded
+    INFO TUNNEL_QUALITY_RESTORED milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): no longer degraded: loss, latency and jitter are as they should be QUALITY=good
+    INFO TUNNEL_DEGRADED milan-1: Milan DC, primary: tunnel 2 (203.0.113.12): up, but degraded: jitter 45.0 ms (accepted: 30.0 ms) REASON=jitter QUALITY=degraded
+    -
+    ");
 }
 
 #[test]

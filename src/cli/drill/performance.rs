@@ -323,10 +323,13 @@ fn state_of(status: &StatusJson) -> Daemon {
         return Daemon::Busy(format!("the daemon has a real incident, {} ({})", incident.id, incident.state));
     }
     for vpn in &status.vpns {
-        let PhasesJson { outage, redundancy_lost, one_sided } = &vpn.phases;
-        for (kind, phase) in
-            [("outage", outage), ("redundancy_lost", redundancy_lost), ("one_sided", one_sided)]
-        {
+        let PhasesJson { outage, redundancy_lost, one_sided, degraded } = &vpn.phases;
+        for (kind, phase) in [
+            ("outage", outage),
+            ("redundancy_lost", redundancy_lost),
+            ("one_sided", one_sided),
+            ("degraded", degraded),
+        ] {
             if phase != "clear" {
                 return Daemon::Busy(format!(
                     "the daemon says that {kind} of {} ({}) is {phase}",

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
     AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, PhasesJson, ProblemJson,
-    RecordJson, StatusJson, TunnelJson, VpnJson,
+    QualityJson, RecordJson, StatusJson, TunnelJson, VpnJson,
 };
 
 /// The table, with a final line break. Times are UTC, without the date if it is that of the status.
@@ -99,8 +99,14 @@ fn maintenance_words(maintenance: &MaintenanceJson, at: &str) -> Option<String> 
 
 /// The kinds of incident that are not clear.
 fn standing(phases: &PhasesJson) -> String {
-    let PhasesJson { outage, redundancy_lost, one_sided } = phases;
-    [("outage", outage), ("redundancy_lost", redundancy_lost), ("one_sided", one_sided)]
+    let PhasesJson { outage, redundancy_lost, one_sided, degraded } = phases;
+    let kinds = [
+        ("outage", outage),
+        ("redundancy_lost", redundancy_lost),
+        ("one_sided", one_sided),
+        ("degraded", degraded),
+    ];
+    kinds
         .into_iter()
         .filter(|(_, phase)| *phase != "clear")
         .map(|(kind, phase)| format!(", {kind} {phase}"))
@@ -117,6 +123,7 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         carrying,
         carrying_why,
         not_passing_since,
+        quality,
         local,
         aws,
         maintenance: _,
@@ -134,7 +141,7 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         role.clone(),
         carrying_words(carrying, carrying_why.as_deref()),
         format!("{}{since}", assessment_words(assessment, &local.verdict)),
-        local_cell(local, at),
+        local_cell(local, at) + &quality_words(quality),
         aws_cell(aws, at),
     ]
 }
@@ -183,6 +190,10 @@ fn local_cell(local: &LocalJson, at: &str) -> String {
         _ = write!(cell, ", last reply {}", short(reply, at));
     }
     cell
+}
+
+fn quality_words(quality: &QualityJson) -> String {
+    quality.text.as_ref().map(|text| format!(", degraded: {text}")).unwrap_or_default()
 }
 
 /// Why this host cannot send, in the words of the incident's summary and docs/runbook.md.
@@ -266,14 +277,18 @@ fn entry_words(entry: &EntryJson) -> String {
         carrying,
         cause,
         confidence,
+        quality,
         repeats,
     } = entry;
     let mut parts: Vec<&str> = match what.as_str() {
-        "view" | "assessment" => Vec::new(),
+        "view" | "assessment" | "quality" => Vec::new(),
         other => vec![other],
     };
     parts.extend(
-        [tunnel, end, verdict, why, assessment, cause, confidence].into_iter().flatten().map(String::as_str),
+        [tunnel, quality, end, verdict, why, assessment, cause, confidence]
+            .into_iter()
+            .flatten()
+            .map(String::as_str),
     );
     let carrying = carrying.as_ref().map(|word| format!("({})", word.replace('_', " ")));
     parts.extend(carrying.as_deref());

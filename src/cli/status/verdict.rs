@@ -16,7 +16,7 @@ pub(super) struct Summary {
 pub(super) enum Level {
     /// A connection carries nothing.
     Down,
-    /// Redundancy is lost, the ends disagree, or the daemon has a problem.
+    /// Redundancy is lost, the ends disagree, an active tunnel is degraded, or the daemon has a problem.
     Degraded,
     /// It is not known whether a connection works.
     Unknown,
@@ -89,6 +89,15 @@ fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
             Level::Degraded,
             format!("{name}: {} ({}) is {}", tunnel.name, tunnel.outside_ip, fault(tunnel)),
         ));
+    }
+    let degraded = used.iter().find_map(|tunnel| {
+        let text = tunnel.quality.text.as_ref().filter(|_| tunnel.role == "active")?;
+        Some(format!("{name}: {} ({}) is up, but degraded: {text}", tunnel.name, tunnel.outside_ip))
+    });
+    let opened =
+        || open("degraded").map(|incident| format!("{name}: a tunnel is degraded since {}", incident.began));
+    if let Some(degraded) = degraded.or_else(opened) {
+        return Some((Level::Degraded, degraded));
     }
     if !is_standby_host && vpn.traffic != "flows" {
         return Some((Level::Unknown, format!("{name}: no tunnel is confirmed up by both ends")));

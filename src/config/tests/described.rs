@@ -11,7 +11,7 @@ fn page(text: &str) -> String {
 
 #[test]
 fn a_short_configuration_means_this() {
-    insta::assert_snapshot!(page(&format!("{VPN}{SINK}")), @r#"
+    insta::assert_snapshot!(page(&format!("{VPN}{SINK}")), @r"
     read        /etc/bothends/bothends.toml
     site        gateway-1
     mode        raise: incidents go to the sinks
@@ -22,7 +22,9 @@ fn a_short_configuration_means_this() {
     probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
                 Down after 10 overdue echoes in a row, Up after 5 replies
                 a dead tunnel is locally Down about 2.3 s after the break
-    incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m
+    quality     degraded after 1m of loss over 5%, round trips far above the usual,
+                or jitter far above the usual
+    incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m, degraded after 5m
                 resolved once over for 5m; nothing opens in the first 2m after the start
                 an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
 
@@ -42,7 +44,7 @@ fn a_short_configuration_means_this() {
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
     store       /var/lib/bothends/bothends.db
                 at most 64MB, history of 90d
-    "#);
+    ");
 }
 
 #[test]
@@ -83,7 +85,7 @@ impact = {{ outage = 2 }}
              region = \"eu-south-1\"\n[[vpn.tunnel]]"
         ),
     );
-    insta::assert_snapshot!(page(&text), @r#"
+    insta::assert_snapshot!(page(&text), @r"
     read        /etc/bothends/bothends.toml
     site        milan-1
                 probes and votes only while this host holds 192.0.2.100
@@ -96,7 +98,9 @@ impact = {{ outage = 2 }}
       probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
                   Down after 10 overdue echoes in a row, Up after 5 replies
                   a dead tunnel is locally Down about 2.3 s after the break
-      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided never
+      quality     degraded after 1m of loss over 5%, round trips far above the usual,
+                  or jitter far above the usual
+      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided never, degraded after 5m
                   resolved once over for 5m; nothing opens in the first 2m after the start
                   an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
 
@@ -108,7 +112,9 @@ impact = {{ outage = 2 }}
       probing     an echo every 1s, every 200ms under suspicion, answered in time within 1s
                   Down after 10 overdue echoes in a row, Up after 5 replies
                   a dead tunnel is locally Down about 2.3 s after the break
-      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m
+      quality     degraded after 1m of loss over 5%, round trips far above the usual,
+                  or jitter far above the usual
+      incidents   outage opens after 30s, redundancy_lost after 2m, one_sided after 15m, degraded after 5m
                   resolved once over for 5m; nothing opens in the first 2m after the start
                   an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
 
@@ -134,7 +140,7 @@ impact = {{ outage = 2 }}
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
     store       /var/lib/bothends/bothends.db
                 at most 64MB, history of 90d
-    "#);
+    ");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::tests::{Files, OTHER_VPN, SINK, VPN, load_file, load_text};
 use crate::config::{Loaded, Mode, Vendor, schema};
 use crate::domain::names::{Kind, Role, SourceKind, VpnId};
+use crate::domain::plan::{QualityRules, VpnPlan};
 
 const REFERENCE: &str = include_str!("../../../config/bothends.toml");
 
@@ -102,7 +103,11 @@ fn a_short_configuration_has_the_defaults() {
     assert_eq!(config.store.path, Path::new("/var/lib/bothends/bothends.db"));
     assert_eq!(config.store.max_size, 64_000_000);
     assert_eq!(config.store.keep, Duration::from_secs(90 * 24 * 3600));
-    assert_eq!(config.sinks[0].impact.values().copied().collect::<Vec<_>>(), [1, 3, 2]);
+    assert_eq!(config.sinks[0].impact.values().copied().collect::<Vec<_>>(), [1, 3, 2, 4]);
+    assert!(
+        !config.plan.sinks[0].kinds.contains(&Kind::Degraded),
+        "it never pages unless a sink asks for it"
+    );
     assert_eq!(config.plan.sinks[0].id, config.sinks[0].id);
 }
 
@@ -117,8 +122,8 @@ fn the_store_lies_in_the_state_directory_of_systemd() {
 #[test]
 fn a_connection_overrides_rules_key_by_key() {
     let main = format!(
-        "[probe]\ninterval = \"2s\"\nup_after = 7\n[incident]\nopen_after = {{ outage = \"1m\" }}\n{VPN}\
-         [vpn.probe]\ninterval = \"5s\"\n[vpn.incident]\none_sided_after = \"off\"\nopen_after.redundancy_lost = \"0s\"\n\
+        "[probe]\ninterval = \"2s\"\nup_after = 7\n[quality]\nmax_loss = \"2%\"\nmax_rtt = \"150ms\"\n[incident]\nopen_after = {{ outage = \"1m\" }}\n{VPN}\
+         [vpn.probe]\ninterval = \"5s\"\n[vpn.quality]\nmax_rtt = \"off\"\nafter = \"3s\"\n[vpn.incident]\nopen_after.degraded = \"off\"\none_sided_after = \"off\"\nopen_after.redundancy_lost = \"0s\"\n\
          {OTHER_VPN}{SINK}"
     );
     let config = load_text(&main).unwrap();
@@ -129,6 +134,11 @@ fn a_connection_overrides_rules_key_by_key() {
     assert_eq!(first.incident.open_after(Kind::RedundancyLost), Some(Duration::ZERO));
     assert_eq!(first.incident.open_after(Kind::OneSided), None);
     assert_eq!(second.incident.open_after(Kind::OneSided), Some(Duration::from_secs(900)));
+    let of = |vpn: &VpnPlan| (vpn.incident.open_after(Kind::Degraded), vpn.quality);
+    let rules = QualityRules { max_loss_percent: 2.0, ..QualityRules::default() };
+    assert_eq!(of(first), (None, QualityRules { after: Duration::from_secs(3), ..rules }));
+    let max_rtt = Some(Duration::from_millis(150));
+    assert_eq!(of(second), (Some(Duration::from_secs(300)), QualityRules { max_rtt, ..rules }));
 }
 
 #[test]

@@ -22,6 +22,10 @@ fn of(role: Role, said: Said) -> TunnelTruth {
         local_seen_up: true,
         aws_seen_up: true,
         aws_said_down: said.aws == DOWN,
+        degraded: match said.local {
+            UP => Truth::False,
+            Verdict::Down | Verdict::Unknown(_) => Truth::Unknown,
+        },
     }
 }
 
@@ -176,7 +180,7 @@ fn while_aws_is_out_of_reach_our_end_alone_neither_holds_nor_refutes() {
 #[test]
 fn unknown_closes_nothing() {
     let blind = active(UP, UNKNOWN);
-    for kind in Kind::ALL {
+    for kind in Kind::BY_DEFAULT {
         assert_eq!(closes(kind, &[blind, blind]), Truth::Unknown, "{kind:?}");
         for open in [
             [active(DOWN, UNKNOWN), active(UNKNOWN, DOWN)],
@@ -209,7 +213,36 @@ fn with_no_active_tunnel_left_redundancy_is_back_when_every_tunnel_is() {
     assert_eq!(closes(Kind::RedundancyLost, &[well, well]), Truth::True);
     for kind in Kind::ALL {
         assert_eq!(closes(kind, &[]), Truth::False, "{kind:?}");
+        assert_ne!(closes(kind, &[dead, dead]), Truth::True, "{kind:?}");
+    }
+    for kind in Kind::BY_DEFAULT {
         assert_eq!(closes(kind, &[dead, dead]), Truth::False, "{kind:?}");
+    }
+}
+
+/// Whatever AWS says.
+#[test]
+fn a_degraded_tunnel_opens_its_own_kind_and_no_other() {
+    for role in [ACTIVE, STANDBY] {
+        for aws in [UP, DOWN, UNKNOWN] {
+            let (good, dead) = (tunnel(role, UP, aws), tunnel(role, DOWN, aws));
+            let slow = TunnelTruth { degraded: Truth::True, ..good };
+            for kind in Kind::BY_DEFAULT {
+                assert_eq!(opens(kind, &[slow, good], false), opens(kind, &[good, good], false), "{kind:?}");
+            }
+            let of = |tunnels: &[TunnelTruth]| {
+                (opens(Kind::Degraded, tunnels, true), closes(Kind::Degraded, tunnels))
+            };
+            assert_eq!(of(&[slow, dead]), (Truth::True, Truth::False));
+            assert_eq!(of(&[good, good]), (Truth::False, Truth::True));
+            assert_eq!(
+                of(&[good, dead]),
+                (Truth::Unknown, Truth::Unknown),
+                "it is neither good nor degraded"
+            );
+            let never = TunnelTruth { degraded: Truth::False, ..dead };
+            assert_eq!(of(&[good, never]), (Truth::False, Truth::True));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ const RULES: IncidentRules = IncidentRules {
     open_after_outage: Duration::from_secs(30),
     open_after_redundancy_lost: Duration::from_secs(120),
     one_sided_after: None,
+    degraded_after: Some(Duration::from_secs(300)),
     resolve_after: Duration::from_secs(300),
     start_grace: Duration::from_secs(120),
 };

@@ -43,6 +43,9 @@ fn the_shape_is_what_docs_status_md_says() {
               "carrying": "not_carrying",
               "carrying_why": "both_ends_down",
               "not_passing_since": "2025-11-22T03:12:03Z",
+              "quality": {
+                "state": "unknown"
+              },
               "local": {
                 "verdict": "down",
                 "since": "2025-11-22T03:12:07Z",
@@ -110,6 +113,14 @@ fn the_shape_is_what_docs_status_md_says() {
               "assessed_since": "2025-11-22T03:12:12Z",
               "carrying": "cannot_tell",
               "carrying_why": "aws_unknown",
+              "quality": {
+                "state": "good",
+                "loss_percent": 0.0,
+                "rtt_ms": 11.9,
+                "jitter_ms": 0.4,
+                "usual_rtt_ms": 11.7,
+                "usual_jitter_ms": 0.35
+              },
               "local": {
                 "verdict": "up",
                 "since": "2025-11-22T03:12:00Z",
@@ -143,7 +154,8 @@ fn the_shape_is_what_docs_status_md_says() {
           "phases": {
             "outage": "clear",
             "redundancy_lost": "open",
-            "one_sided": "clear"
+            "one_sided": "clear",
+            "degraded": "clear"
           }
         }
       ],

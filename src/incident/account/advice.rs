@@ -34,6 +34,10 @@ enum Pointer {
     AwsAlone,
     /// Each end says down of other tunnels.
     EachAlone,
+    /// It is up, but lossy, slow or uneven.
+    Degraded,
+    /// It was degraded and is not up any more.
+    NotMeasured,
     /// This site has not seen it for itself.
     NotSeen,
     /// It is not down any more, and not known to be well.
@@ -63,7 +67,10 @@ impl Advice {
             Course::Ended => return None,
             _ if incident.found_at.is_some() => Pointer::NotSeen,
             Course::Recovering => Pointer::Recovering,
-            Course::Unsure => Pointer::Unsure,
+            Course::Unsure => match incident.id.kind {
+                Kind::Outage | Kind::RedundancyLost | Kind::OneSided => Pointer::Unsure,
+                Kind::Degraded => Pointer::NotMeasured,
+            },
             Course::Lasts => point(incident.id.kind, tunnels, &down),
         };
         let subject = subject(pointer, &down).or(tunnels.first());
@@ -92,6 +99,9 @@ fn steps_of_causes(down: &[&CurrentTunnel]) -> Vec<String> {
 }
 
 fn point(kind: Kind, tunnels: &[CurrentTunnel], down: &[&CurrentTunnel]) -> Pointer {
+    if kind == Kind::Degraded {
+        return Pointer::Degraded;
+    }
     let agreed = || tunnels.iter().filter(|tunnel| tunnel.assessment == Assessment::Down);
     let bgp = agreed().filter(|tunnel| tunnel.is_bgp_down()).count();
     let one_sided = kind == Kind::OneSided && !down.is_empty();
@@ -114,6 +124,7 @@ fn point(kind: Kind, tunnels: &[CurrentTunnel], down: &[&CurrentTunnel]) -> Poin
             Pointer::AllTunnels
         }
         Kind::Outage | Kind::RedundancyLost | Kind::OneSided => Pointer::LastTunnel,
+        Kind::Degraded => Pointer::Degraded,
     }
 }
 
@@ -135,6 +146,8 @@ fn subject<'a>(pointer: Pointer, down: &[&'a CurrentTunnel]) -> Option<&'a Curre
         | Pointer::HereAlone
         | Pointer::AwsAlone
         | Pointer::EachAlone
+        | Pointer::Degraded
+        | Pointer::NotMeasured
         | Pointer::NotSeen
         | Pointer::Unsure
         | Pointer::Recovering => tunnel.assessment == Assessment::Down && tunnel.local == Verdict::Down,
@@ -170,6 +183,12 @@ const fn likely(pointer: Pointer) -> &'static str {
         Pointer::EachAlone => {
             "not known. This site and AWS call different tunnels down, and no tunnel is up at both ends."
         }
+        Pointer::Degraded => {
+            "the path between this site and AWS: a full or faulty uplink where every tunnel shows it, the path to one endpoint where one does."
+        }
+        Pointer::NotMeasured => {
+            "not known at present. A tunnel that was degraded is not up now, so its quality cannot be measured."
+        }
         Pointer::BgpAndDown => {
             "two faults, or one that shows in two ways: one tunnel is down at both ends, and over another IPsec works and BGP does not."
         }
@@ -186,7 +205,7 @@ const fn likely(pointer: Pointer) -> &'static str {
 /// How urgent it is, where less than everything is down.
 fn urgency(kind: Kind, flow: &Flow) -> Option<String> {
     match kind {
-        Kind::Outage => None,
+        Kind::Outage | Kind::Degraded => None,
         Kind::OneSided if flow.cannot_tell.is_empty() => None,
         Kind::RedundancyLost if !flow.carrying.is_empty() => Some(format!(
             "No rush: traffic flows over {}. Leave that tunnel alone; do not restart all of IPsec.",
@@ -307,7 +326,17 @@ fn first_steps(
                 .to_owned(),
             "AWS: does the connection's page in the console still say the same? The console may lag by minutes.".to_owned(),
         ],
-        Pointer::Unsure => vec![
+        Pointer::Degraded => vec![
+            format!(
+                "Path: `mtr -n {outside}`, beside the other tunnel's address. Loss from one hop on to the end: call the carrier of \
+                 that hop."
+            ),
+            "Uplink: `ip -s link` and `tc -s qdisc`. Is it full, or does it count errors? Does it only happen under load?"
+                .to_owned(),
+            "If another tunnel is good, move the traffic there. If this is normal for the line, raise its limit in [quality]."
+                .to_owned(),
+        ],
+        Pointer::Unsure | Pointer::NotMeasured => vec![
             "`bothends status` on this gateway: what do both ends say now?".to_owned(),
             "AWS: open the connection in the console (Tunnel details). The console may lag by minutes.".to_owned(),
             "Change nothing that works. If it goes down again, this record says so.".to_owned(),
@@ -362,10 +391,11 @@ impl Flow {
     pub(super) const fn again(incident: &Incident) -> &'static str {
         match (incident.state, incident.id.kind) {
             (IncidentState::Open, _) if incident.found_at.is_some() => "flows",
-            (IncidentState::Resolved { .. }, _) | (_, Kind::Outage) => "flows again",
+            (IncidentState::Resolved { .. }, Kind::Outage | Kind::RedundancyLost | Kind::OneSided)
+            | (_, Kind::Outage) => "flows again",
             (
-                IncidentState::Open | IncidentState::Unwatched { .. },
-                Kind::RedundancyLost | Kind::OneSided,
+                IncidentState::Open | IncidentState::Resolved { .. } | IncidentState::Unwatched { .. },
+                Kind::RedundancyLost | Kind::OneSided | Kind::Degraded,
             ) => "still flows",
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry, TunnelSnap
 use crate::domain::carrying::CannotTell;
 use crate::domain::names::{Destination, End, SinkId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
+use crate::domain::quality::{Bound, Degradation};
 use crate::domain::stopped::began;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, View};
@@ -105,6 +106,8 @@ fn tunnel(
         },
         assessment,
         carrying: Carrying::of(assessment),
+        quality: Default::default(),
+        quality_since: None,
     }
 }
 
@@ -119,6 +122,13 @@ fn agreed(last: u8) -> TunnelSnapshot {
 
 fn healthy(last: u8) -> TunnelSnapshot {
     tunnel(last, ANSWERED, AWS_UP, Assessment::Healthy)
+}
+
+/// Up at both ends, and slow.
+fn slow(last: u8) -> TunnelSnapshot {
+    let (rtt, usual) = (Duration::from_micros(212_345), Duration::from_micros(11_900));
+    let quality = Quality::Degraded(Degradation::Latency { rtt, bound: Bound::Usual(usual) });
+    TunnelSnapshot { quality, quality_since: Some(before(300)), ..healthy(last) }
 }
 
 fn bgp_down(last: u8) -> TunnelSnapshot {

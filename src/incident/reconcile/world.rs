@@ -74,6 +74,8 @@ pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
         aws: View { verdict: Verdict::Down, since: at, evidence: aws },
         assessment: Assessment::Down,
         carrying: Carrying::of(Assessment::Down),
+        quality: Default::default(),
+        quality_since: None,
     }
 }
 
@@ -293,6 +295,7 @@ impl World {
                     | TimelineChange::View { .. }
                     | TimelineChange::Assessment { .. }
                     | TimelineChange::Cause { .. }
+                    | TimelineChange::Quality { .. }
                     | TimelineChange::Clearing
                     | TimelineChange::Reopened
                     | TimelineChange::Missed => {}

@@ -54,6 +54,8 @@ fn snapshot(last: u8, local: Verdict, aws: Verdict, assessment: Assessment) -> T
         },
         assessment,
         carrying: Carrying::of(assessment),
+        quality: Default::default(),
+        quality_since: None,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::board::{
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::{End, Kind, Role, SourceKind};
+use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::sensor::{Link, Refusal};
 use crate::domain::verdict::{
     Assessment, AwsEvidence, Evidence, Fault, LocalEvidence, Loss, Verdict, View, Why,
@@ -223,18 +224,39 @@ fn diagnosis() -> impl Strategy<Value = Diagnosis> {
     })
 }
 
+fn quality() -> impl Strategy<Value = Quality> {
+    let bound = prop_oneof![nanoseconds().prop_map(Bound::Limit), nanoseconds().prop_map(Bound::Usual)];
+    // Fractions that JSON holds exactly.
+    let quarters = |most: u8| (0..most).prop_map(|quarters| f64::from(quarters) / 4.0);
+    let loss =
+        (quarters(200), quarters(100)).prop_map(|(percent, limit)| Degradation::Loss { percent, limit });
+    let latency = (nanoseconds(), bound.clone()).prop_map(|(rtt, bound)| Degradation::Latency { rtt, bound });
+    let jitter = (nanoseconds(), bound).prop_map(|(jitter, bound)| Degradation::Jitter { jitter, bound });
+    let degraded = prop_oneof![loss, latency, jitter].prop_map(Quality::Degraded);
+    prop_oneof![Just(Quality::Good), Just(Quality::Unknown), degraded]
+}
+
+fn nanoseconds() -> impl Strategy<Value = Duration> + Clone {
+    any::<u64>().prop_map(Duration::from_nanos)
+}
+
 fn snapshot() -> impl Strategy<Value = TunnelSnapshot> {
     let role = select(vec![Role::Active, Role::Standby, Role::Unused]);
-    (tunnel(), words(), role, view(), view(), assessment(), carrying(), option::of(diagnosis())).prop_map(
-        |(id, name, role, local, aws, assessment, carrying, diagnosis)| TunnelSnapshot {
-            diagnosis,
-            id,
-            name,
-            role,
-            local,
-            aws,
-            assessment,
-            carrying,
+    let judged = (assessment(), carrying(), option::of(diagnosis()), quality(), option::of(now()));
+    (tunnel(), words(), role, view(), view(), judged).prop_map(
+        |(id, name, role, local, aws, (assessment, carrying, diagnosis, quality, quality_since))| {
+            TunnelSnapshot {
+                id,
+                name,
+                role,
+                local,
+                aws,
+                assessment,
+                carrying,
+                diagnosis,
+                quality,
+                quality_since,
+            }
         },
     )
 }
@@ -249,6 +271,8 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         });
     let cause = (tunnel(), words(), diagnosis())
         .prop_map(|(tunnel, name, diagnosis)| TimelineChange::Cause { tunnel, name, diagnosis });
+    let quality = (tunnel(), words(), quality())
+        .prop_map(|(tunnel, name, quality)| TimelineChange::Quality { tunnel, name, quality });
     let plain = select(vec![
         TimelineChange::Opened,
         TimelineChange::Adopted { sink: SinkId::new("incident_manager") },
@@ -260,7 +284,7 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         TimelineChange::HandedOver,
         TimelineChange::Missed,
     ]);
-    (any::<u32>(), stamp(), prop_oneof![view, assessment, cause, plain], any::<u32>())
+    (any::<u32>(), stamp(), prop_oneof![view, assessment, cause, quality, plain], any::<u32>())
         .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })
 }
 
@@ -513,3 +537,19 @@ fn the_digest_of_a_minute_never_changes() {
 }
 
 const DIGEST: i64 = 6_144_448_536_726_499_681;
+
+#[test]
+fn an_incident_of_a_release_that_did_not_judge_quality_is_read() {
+    let mut incident = crate::fixture::incident();
+    for tunnel in &mut incident.tunnels {
+        (tunnel.quality, tunnel.quality_since) = (Quality::Good, Some(tunnel.local.since));
+    }
+    let mut value = serde_json::to_value(&incident).unwrap();
+    for tunnel in value["tunnels"].as_array_mut().unwrap() {
+        let tunnel = tunnel.as_object_mut().unwrap();
+        assert!(tunnel.remove("quality").is_some() && tunnel.remove("quality_since").is_some());
+    }
+    let read = read_incident(&value.to_string(), ANCHOR).unwrap();
+    assert!(read.tunnels.iter().all(|it| (it.quality, it.quality_since) == (Quality::Unknown, None)));
+    assert_eq!(read.timeline, incident.timeline);
+}

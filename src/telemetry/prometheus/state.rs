@@ -1,11 +1,13 @@
 //! The status as state sets and ages, and the problems.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::exposition::Exposition;
 use crate::domain::carrying::Carrying;
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, Kind, Role};
+use crate::domain::quality::{Degradation, Measured};
 use crate::domain::status::{Phase, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Evidence, Verdict, Why};
@@ -27,6 +29,13 @@ pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
     out.family(&metric::TUNNEL_CARRYING, tunnels(status).flat_map(carrying));
     out.family(&metric::TUNNEL_CAUSE, tunnels(status).flat_map(causes));
     out.family(&metric::EVIDENCE_AVAILABLE, tunnels(status).flat_map(sensors));
+    out.family(&metric::TUNNEL_DEGRADED, tunnels(status).flat_map(degraded));
+    let seconds = |of: fn(&Measured) -> Option<Duration>| {
+        let sample = move |tunnel| Some((names(tunnel), of(&tunnel.measured)?.as_secs_f64()));
+        tunnels(status).filter_map(sample)
+    };
+    out.family(&metric::TUNNEL_RTT_USUAL, seconds(|measured| measured.usual_rtt));
+    out.family(&metric::TUNNEL_JITTER, seconds(|measured| measured.jitter));
     out.family(&metric::TUNNEL_LAST_REPLY, tunnels(status).filter_map(last_reply));
     out.family(&metric::TUNNEL_STOPPED, tunnels(status).map(stopped));
     out.family(&metric::TUNNEL_MAINTENANCE, tunnels(status).filter_map(maintenance));
@@ -74,6 +83,13 @@ fn causes(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
     Cause::ALL.into_iter().map(move |cause| {
         let [vpn, address] = names(tunnel);
         ([vpn, address, cause.as_str().to_owned()], flag(named == Some(cause)))
+    })
+}
+
+fn degraded(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
+    Degradation::REASONS.into_iter().map(move |reason| {
+        let [vpn, address] = names(tunnel);
+        ([vpn, address, reason.to_owned()], flag(tunnel.quality.reason() == Some(reason)))
     })
 }
 

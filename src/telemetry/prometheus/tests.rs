@@ -117,7 +117,7 @@ fn a_state_set_has_exactly_one_1() {
     );
     assert_eq!(
         of("bothends_incident_open{"),
-        (3, r#"bothends_incident_open{vpn="vpn-0123456789abcdef0",kind="redundancy_lost"}"#.to_owned())
+        (4, r#"bothends_incident_open{vpn="vpn-0123456789abcdef0",kind="redundancy_lost"}"#.to_owned())
     );
 }
 

@@ -21,7 +21,9 @@ use bothends::aws::poller::{Outlets, PollOutcome, PollResult, run};
 use bothends::aws::{AwsConnections, ConnectionSettings, StaticCredentials};
 use bothends::domain::event::{AwsAnswer, Event, Reading};
 use bothends::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
-use bothends::domain::plan::{AwsRules, IncidentRules, Plan, ProbeRules, Route, TunnelPlan, VpnPlan};
+use bothends::domain::plan::{
+    AwsRules, IncidentRules, Plan, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan,
+};
 use bothends::domain::request::{AwsRequest, ViewsRequest};
 use bothends::health::{Health, Problem};
 use bothends::outbound::KeyExchange;
@@ -143,6 +145,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
         open_after_outage: second,
         open_after_redundancy_lost: second,
         one_sided_after: None,
+        degraded_after: None,
         resolve_after: second,
         start_grace: second,
     };
@@ -159,6 +162,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             routing: Routing::Unknown,
             tunnels: tunnels.iter().map(|outside_ip| tunnel_plan(id, outside_ip)).collect(),
             probe,
+            quality: QualityRules::default(),
             incident,
             aws: aws.clone(),
         })

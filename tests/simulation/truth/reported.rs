@@ -77,6 +77,8 @@ impl Truth {
         let fine = match kind {
             Kind::Outage => agreed && all().all(stopped),
             Kind::RedundancyLost => agreed,
+            // Tickets are off.
+            Kind::Degraded => false,
             Kind::OneSided => {
                 let by_one_end = |index: usize| locally(index) || by_aws(index);
                 setup.actives().any(by_one_end) && all().all(|index| by_one_end(index) || stopped(index))
@@ -228,19 +230,19 @@ impl Truth {
         let setup = self.setup(gateway);
         let which: Vec<usize> = match kind {
             Kind::RedundancyLost => needed(setup),
-            Kind::Outage | Kind::OneSided => setup.used().collect(),
+            Kind::Outage | Kind::OneSided | Kind::Degraded => setup.used().collect(),
         };
         let each: Vec<_> = which.iter().map(|index| healthy(*index)).collect();
         let held = self.setups_of(gateway, from, at).into_iter().all(|(from, to, setup)| match kind {
             Kind::RedundancyLost => needed(setup).iter().all(|index| !dead(&[*index], from, to)),
             Kind::Outage => !dead(&setup.used().collect::<Vec<_>>(), from, to),
-            Kind::OneSided => true,
+            Kind::OneSided | Kind::Degraded => true,
         });
         let over = match kind {
             Kind::RedundancyLost => each.iter().all(Result::is_ok),
             Kind::Outage => each.iter().any(Result::is_ok),
             // An outage closes one_sided, too.
-            Kind::OneSided => true,
+            Kind::OneSided | Kind::Degraded => true,
         };
         (!over || !held).then(|| format!("{each:?}, held: {held}"))
     }

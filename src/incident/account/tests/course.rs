@@ -440,3 +440,39 @@ fn a_record_that_was_only_found_claims_nothing() {
     VPN connection in the AWS console: https://console.aws.amazon.com/vpc/home?region=eu-west-1#VpnConnectionDetails:VpnConnectionId=vpn-0123456789abcdef0
     "#);
 }
+
+#[test]
+fn a_degraded_tunnel_that_is_good_again_and_one_that_went_down() {
+    let incident = incident(Kind::Degraded, vec![slow(11), healthy(12)]);
+    let with = |changes: &[TimelineChange]| {
+        let mut story = crate::domain::story::Story::resume(Arc::new(incident.clone()));
+        if changes.contains(&TimelineChange::Resolved) {
+            story.set_state(IncidentState::Resolved { at: after(60).wall });
+        }
+        changes.iter().for_each(|change| story.add(change.clone(), after(60).wall));
+        Account::new(story.incident(), &settings())
+    };
+    let (tunnel, name) = (incident.tunnels[0].id.clone(), Arc::clone(&incident.tunnels[0].name));
+    let turned =
+        |quality| TimelineChange::Quality { tunnel: tunnel.clone(), name: Arc::clone(&name), quality };
+    let good = with(&[turned(Quality::Good), TimelineChange::Clearing]);
+    let unknown = with(&[turned(Quality::Unknown)]);
+    let over = with(&[turned(Quality::Good), TimelineChange::Clearing, TimelineChange::Resolved]);
+    let lines = [good, unknown, over]
+        .map(|it| format!("{}\n{}\n{}\n{}", it.title, it.short, it.since, it.likely.unwrap_or_default()));
+    insta::assert_snapshot!(lines.join("\n\n"), @r"
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): degraded — recovering
+    DEGRADED milan-1, Milan DC, primary (vpn-0123456789abcdef0). Recovering. Traffic still flows. Degraded since 2026-11-22 11:55:00 UTC
+    Was degraded from 2026-11-22 11:55:00 UTC on. Recovering since 2026-11-22 12:01:00 UTC.
+    recovering. This record is resolved by itself if it stays up.
+
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): degraded
+    DEGRADED milan-1, Milan DC, primary (vpn-0123456789abcdef0). Traffic still flows. Degraded since 2026-11-22 11:55:00 UTC
+    Was degraded from 2026-11-22 11:55:00 UTC on. Whether it is over is not certain yet.
+    not known at present. A tunnel that was degraded is not up now, so its quality cannot be measured.
+
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): degraded
+    OVER: DEGRADED milan-1, Milan DC, primary (vpn-0123456789abcdef0). From 2026-11-22 11:55:00 to 2026-11-22 12:01:00 UTC
+    Over. From 2026-11-22 11:55:00 UTC to 2026-11-22 12:01:00 UTC (6 min). Resolved by bothends.
+    ");
+}

@@ -324,3 +324,36 @@ fn a_gateway_that_cannot_send_is_named_as_the_likely_side() {
     What was changed last? `journalctl -b`, and the firewall's own log.
     ");
 }
+
+#[test]
+fn a_degraded_tunnel() {
+    let good = TunnelSnapshot { quality: Quality::Good, ..healthy(12) };
+    insta::assert_snapshot!(mail(&incident(Kind::Degraded, vec![slow(11), good])), @r#"
+    SMS: DEGRADED milan-1, Milan DC, primary. tunnel 1: median round trip 212.3 ms (usual: 11.9 ms). Traffic still flows. Since 2026-11-22 11:55:00 UTC
+
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): degraded — tunnel 1 (203.0.113.11): median round trip 212.3 ms (usual: 11.9 ms)
+
+    Degraded since 2026-11-22 11:55:00 UTC.
+    Traffic still flows, over tunnel 1 (203.0.113.11) and tunnel 2 (203.0.113.12).
+
+    tunnel 1 (203.0.113.11): up at both ends
+      this site: up, but degraded: median round trip 212.3 ms (usual: 11.9 ms)
+      AWS: up since 2026-11-21 12:00:00 UTC ("UP, 2 BGP ROUTES" at 2026-11-22 11:59:40 UTC)
+    tunnel 2 (203.0.113.12): up at both ends
+      this site: up, probes are answered
+      AWS: up since 2026-11-21 12:00:00 UTC ("UP, 2 BGP ROUTES" at 2026-11-22 11:59:40 UTC)
+
+    Likely: the path between this site and AWS: a full or faulty uplink where every tunnel shows it, the path to one endpoint where one does.
+
+    Do first:
+    1. Path: `mtr -n 203.0.113.11`, beside the other tunnel's address. Loss from one hop on to the end: call the carrier of that hop.
+    2. Uplink: `ip -s link` and `tc -s qdisc`. Is it full, or does it count errors? Does it only happen under load?
+    3. If another tunnel is good, move the traffic there. If this is normal for the line, raise its limit in [quality].
+
+    Runbook: https://wiki.example.com/vpn
+    Notes: Circuit 4711 of Telco, +39 02 555 0100.
+
+    Sent by bothends 0.1.0 at site milan-1.
+    VPN connection in the AWS console: https://console.aws.amazon.com/vpc/home?region=eu-west-1#VpnConnectionDetails:VpnConnectionId=vpn-0123456789abcdef0
+    "#);
+}

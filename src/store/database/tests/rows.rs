@@ -145,6 +145,8 @@ fn snapshots() -> Vec<TunnelSnapshot> {
         aws: aws(at(&verdicts, n + 11), u64::try_from(n).unwrap()),
         assessment: at(&Assessment::ALL, n),
         carrying,
+        quality: Default::default(),
+        quality_since: None,
     };
     carryings().into_iter().enumerate().map(snapshot).collect()
 }
