@@ -14,7 +14,8 @@ use super::through::{self, Egress, Group};
 use super::{globals, patterns};
 use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{
-    AwsRules, IncidentRules, ProbeRules, QualityRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage, VpnPlan,
+    AwsRules, IncidentRules, ProbeRules, QualityRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage,
+    VpnPlan,
 };
 use crate::domain::sensor::SensorKind;
 use crate::settings::{Subject, UplinkSettings};
