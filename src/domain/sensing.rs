@@ -236,6 +236,8 @@ impl Sensing {
         };
         match (kind, mood) {
             (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(CALM),
+            // One look alone says nothing: the second one must not take half a minute.
+            (SensorKind::Bgp, Mood::Calm) if self.session_is_odd() => Some(FAST),
             (SensorKind::Bgp, Mood::Calm) => Some(if self.rules.bgp_required { BRISK } else { CALM }),
             (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, Mood::Uneasy(since)) => {
                 Some(if asked.since(since) < FAST_FOR { FAST } else { BRISK })
@@ -267,6 +269,11 @@ impl Sensing {
             (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) => Some(self.rules.mtu_interval),
             (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
         }
+    }
+
+    fn session_is_odd(&self) -> bool {
+        let last = self.bgp.back().and_then(|(_, look)| look.as_ref().ok());
+        last.is_some_and(|session| !session.established || !session.missing.is_empty())
     }
 
     fn watches(&self, kind: SensorKind) -> bool {

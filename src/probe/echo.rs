@@ -177,9 +177,8 @@ fn socket_of(client: &Client) -> io::Result<Socket> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     recvmsg(&there, &mut [IoSliceMut::new(&mut [0])], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-    let received = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
+    let received = ancillary.drain().find_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message { descriptors.next() } else { None }
     });
     // The kernel leaves out what this process has no descriptor for.
     received.map(Socket::from).ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))

@@ -345,7 +345,7 @@ mod tests {
             return; // root may connect to every socket
         }
         let charon = Charon::new(lists(ESTABLISHED));
-        std::fs::set_permissions(charon.socket(), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(charon.socket(), std::fs::Permissions::from_mode(0o000)).unwrap();
         assert_eq!(charon.look().await, Err(Unavailable::Denied));
     }
 

@@ -438,7 +438,6 @@ fn read_assessment<'de, D: Deserializer<'de>>(from: D) -> Result<AssessmentField
     Ok((tunnel, name, assessment, carrying))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_unknown(quality: &quality::Quality) -> bool {
     *quality == quality::Quality::Unknown
 }

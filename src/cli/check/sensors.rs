@@ -233,9 +233,10 @@ impl Report {
             count.all += 1;
             if let Some(why) = finding.unavailable() {
                 let what = place.without_answer(why, subject, asker);
-                let warning = match why {
-                    Unavailable::NotListed => format!("{place}: {tunnel}: {what}"),
-                    _ => format!("{place}: {what}"),
+                let warning = if why == Unavailable::NotListed {
+                    format!("{place}: {tunnel}: {what}")
+                } else {
+                    format!("{place}: {what}")
                 };
                 // What a place has for no tunnel is said once.
                 if !warnings.contains(&warning) {

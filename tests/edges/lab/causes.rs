@@ -2,14 +2,12 @@
 //! name is ever shown, the other tunnel is healthy all the time, and everything is right after the fault's end.
 //! `make causes` (tests/causes) makes many of each, with random parameters, and measures how long it takes.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use super::stage::{BgpDaemon, Config, OUTSIDE, Stage};
 
-/// Where no cause of the list is true, none must be named for this long.
-const UNNAMED_FOR: Duration = Duration::from_secs(6);
+/// Where no cause of the list is true, none must be named while AWS is polled so often.
+const UNNAMED_FOR_POLLS: usize = 3;
 
 /// A fault of the lab and the causes that are right for it; none if none is.
 struct Fault {
@@ -112,8 +110,7 @@ fn each_is_named(bgp: BgpDaemon, faults: &[Fault]) {
             named.is_some()
         };
         if right.is_empty() {
-            let began = Instant::now();
-            stage.eventually("no cause is named", || !look() && began.elapsed() > UNNAMED_FOR);
+            stage.stays_so_for_polls(UNNAMED_FOR_POLLS, || assert!(!look(), "{kind}: a cause is named"));
         } else {
             stage.eventually(&format!("a cause of {kind} {value:?} is named"), look);
         }
