@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::settings::Config;
 use crate::domain::check::IN_FLIGHT_MAX;
-use crate::domain::echo::LATE_WINDOW;
-use crate::domain::plan::ProbeRules;
+use crate::domain::plan::{LATE_WINDOW, ProbeRules};
 use crate::domain::sensor::SensorKind;
 use crate::process::Granted;
 use crate::settings::{BgpSettings, IpsecSettings, SensorSettings};

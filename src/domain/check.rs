@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clients::{Clients, Exercise, Fresh, Probed, Slot};
-use super::echo::{LATE_WINDOW, Losses, Replies, RttMemory, answered};
+use super::echo::{Losses, Replies, RttMemory, answered};
 use super::event::{AskFailure, SeenUp};
 use super::fact::{Effects, Fact};
 use super::names::CheckId;
-use super::plan::{ProbeRules, Route};
+use super::plan::{LATE_WINDOW, ProbeRules, Route};
 use super::request::{ClientId, EchoId, EchoRequest, Request};
 use super::time::{Moment, Now};
 use super::timers::{next_on_grid, ticks_between};

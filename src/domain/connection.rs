@@ -12,7 +12,7 @@ use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
 use super::event::{History, Remembered};
 use super::fact::{Effects, Fact, IncidentChange};
 use super::incident::{KindEvidence, KindWatch};
-use super::names::{Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
+use super::names::{CheckKind, Kind, Role, SinkId, SourceId, SourceKind, TunnelId};
 use super::plan::VpnPlan;
 use super::quality::Quality;
 use super::request::HistoryRequest;
@@ -108,16 +108,17 @@ impl Connection {
     pub fn echo_ended(
         &mut self,
         id: &TunnelId,
+        kind: CheckKind,
         outcome: Outcome,
         asked: Moment,
         now: Now,
         fx: &mut Effects,
     ) -> bool {
-        let (probe, rules) = (self.plan.probe, self.plan.quality);
+        let plan = Arc::clone(&self.plan);
         let Some(index) = self.tunnels.iter().position(|tunnel| tunnel.plan().id == *id) else {
             return false;
         };
-        let quality = self.tunnels[index].echo_ended(outcome, asked, &probe, &rules, now, fx);
+        let quality = self.tunnels[index].echo_ended(kind, outcome, asked, &plan, now, fx);
         self.notice(index, Changes { quality, ..Changes::default() }, now, fx);
         quality.is_some()
     }

@@ -9,9 +9,6 @@ use super::request::EchoId;
 use super::time::Now;
 use super::verdict::{Loss, Outcome};
 
-/// A reply is ignored this long after `timeout`; until then it is Late, which distinguishes slow from dead.
-pub const LATE_WINDOW: Duration = Duration::from_secs(3);
-
 /// Below this an overdue threshold would make a check suspect for the jitter of any busy line.
 const OVERDUE_FLOOR: Duration = Duration::from_millis(100);
 

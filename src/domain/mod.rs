@@ -5,8 +5,8 @@
 //! [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s. The same events at the same times give the same requests
 //! and facts.
 //! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what to watch), [`echo`] and
-//! [`check`] and [`through`] (an end's own view), [`quality`] (how good a tunnel is that is Up), [`remote`] (AWS's view), [`maintenance`] (what AWS
-//! says of its endpoints), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
+//! [`check`] and [`through`] (an end's own view), [`quality`] (how good a tunnel is that is Up), [`remote`] (AWS's view),
+//! [`maintenance`] (what AWS says of its endpoints), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
 //! opens and ends), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
 //! happened while AWS could not be reached), [`votes`] (what it can decide on), [`monitor`] (the composition).
 

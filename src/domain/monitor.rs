@@ -12,11 +12,10 @@ use super::board::Over;
 use super::board::{Board, Incident};
 use super::condition::Grace;
 use super::connection::Connection;
-use super::echo::LATE_WINDOW;
 use super::event::{AwsAnswer, Event, History, Remembered};
 use super::fact::{Effects, Fact};
 use super::names::{CheckId, Kind, SinkId, SourceId, TunnelId, VpnId};
-use super::plan::Plan;
+use super::plan::{LATE_WINDOW, Plan};
 use super::polling::Polling;
 use super::request::{AwsRequest, Request, ViewsRequest};
 use super::rollup::Minutes;
@@ -661,7 +660,7 @@ impl Monitor {
                 continue;
             }
             self.minutes.echo_ended(&id, now.wall - now.mono.since(asked), outcome);
-            if connection.echo_ended(&id, outcome, asked, now, &mut self.fx) {
+            if connection.echo_ended(&id, kind, outcome, asked, now, &mut self.fx) {
                 self.refresh(&id.vpn, now);
             }
         }

@@ -136,6 +136,9 @@ pub struct ProbeRules {
     pub up_after: NonZeroU32,
 }
 
+/// A reply is ignored this long after `timeout`; until then it is Late, which distinguishes slow from dead.
+pub const LATE_WINDOW: Duration = Duration::from_secs(3);
+
 /// `[quality]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QualityRules {

@@ -20,8 +20,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::condition::{Hold, Truth};
-use super::echo::LATE_WINDOW;
-use super::plan::{ProbeRules, QualityRules};
+use super::plan::{LATE_WINDOW, ProbeRules, QualityRules};
 use super::time::Moment;
 use super::verdict::{Outcome, Verdict};
 

@@ -15,7 +15,7 @@ use super::event::{Reading, Remembered, SeenUp, TunnelData};
 use super::fact::{Effects, Fact};
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
-use super::plan::{ProbeRules, QualityRules, Route, RouteKey, TunnelPlan, Vantage};
+use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage, VpnPlan};
 use super::quality::{Quality, QualityWatch};
 use super::remote::Remote;
 use super::sensing::{Mood, Sensing};
@@ -264,15 +264,19 @@ impl Tunnel {
     /// quality before, if it changed.
     pub fn echo_ended(
         &mut self,
+        kind: CheckKind,
         outcome: Outcome,
         asked: Moment,
-        probe: &ProbeRules,
-        rules: &QualityRules,
+        vpn: &VpnPlan,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Quality> {
         self.loss.add(outcome, asked, now.mono);
-        let before = self.quality.echo_ended(outcome, asked, probe, rules, now.mono);
+        // Hosts behind the tunnel have round trips of their own, and some may be down.
+        if kind != CheckKind::Inside {
+            return None;
+        }
+        let before = self.quality.echo_ended(outcome, asked, &vpn.probe, &vpn.quality, now.mono);
         self.report_quality(before, now, fx)
     }
 
