@@ -4,7 +4,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak demo causes bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -44,6 +44,10 @@ soak: ## random cases of the properties once, then random schedules in the simul
 	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); set -x; \
 	  PROPTEST_RNG_SEED=$$seed cargo test --locked --lib --test core
 	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --test simulation soak -- --nocapture
+
+fuzz: ## hostile neighbours: random answers for the parsers of every target, each for SECS=60 (TARGETS="vici frr"; needs a nightly Rust)
+	@tests/setup.sh cargo-fuzz
+	@fuzz/run.sh $(or $(SECS),60) $(TARGETS)
 
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running; SINK=ops_center or webhook)
 	cargo build --locked --bin bothends --example aws-stand-in

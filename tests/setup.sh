@@ -7,7 +7,8 @@
 #   setup.sh lintian      the checker of Debian packages
 #   setup.sh prometheus   the tool for testing the Prometheus rules
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
-#            cargo-deb, which makes the Debian package, and cargo-cyclonedx, which makes its bill of materials
+#            cargo-deb, which makes the Debian package, cargo-cyclonedx, which makes its bill of materials, and
+#            cargo-fuzz, the driver of "make fuzz"
 #   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
@@ -17,6 +18,7 @@ boot=(systemd systemd-container dbus mmdebstrap debian-archive-keyring)
 cargo_deny=0.20.2
 cargo_deb=3.8.0
 cargo_cyclonedx=0.5.9
+cargo_fuzz=0.13.2
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -92,6 +94,7 @@ case ${1:-} in
   cargo-deny)      cargo_tool cargo-deny "$cargo_deny" ;;
   cargo-deb)       cargo_tool cargo-deb "$cargo_deb" ;;
   cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
+  cargo-fuzz)      cargo_tool cargo-fuzz "$cargo_fuzz" ;;
   cfn-lint)        cfn_lint ;;
-  *)               sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *)               sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

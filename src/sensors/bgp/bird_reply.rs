@@ -180,18 +180,19 @@ impl Details {
 
     fn peer(self, wanted: &[IpAddr]) -> Option<BgpPeer> {
         let neighbour = self.neighbour.filter(|neighbour| wanted.contains(neighbour))?;
-        let state = self.state?;
+        let state = words(&self.state?);
+        let off = &*state == "Down";
         let error = self.error.filter(|error| !error.is_empty());
         let session = BgpSession {
-            established: state == "Established",
+            established: &*state == "Established",
             prefixes: self.imported,
             no_policy: false,
             missing: Vec::new(),
             peer_heard_nothing: error.as_deref() == Some("Received: Hold timer expired"),
             last_error: error.map(|error| words(&error)),
-            state: words(&state),
+            state,
         };
-        Some(BgpPeer { neighbour, at: self.name.into(), off: state == "Down", session })
+        Some(BgpPeer { neighbour, at: self.name.into(), off, session })
     }
 }
 
@@ -313,6 +314,17 @@ mod tests {
             sample.replace("1002-aws1", "1099-later\n+<WARN> x\n1002-aws1")
         );
         assert_eq!(sessions(talked.as_bytes(), &neighbours()), sessions(SAMPLES[0], &neighbours()));
+    }
+
+    #[test]
+    fn what_is_shown_as_established_is() {
+        let answer = |state: &str| {
+            format!("1002-aws BGP\n1006- BGP state: {state}\n Neighbor address: 169.254.10.1\n0000 \n")
+        };
+        for state in ["Established", "Established\u{200b}", "Established\0"] {
+            let session = peer(answer(state).as_bytes(), "169.254.10.1").session;
+            assert_eq!((session.established, &*session.state), (true, "Established"), "{state:?}");
+        }
     }
 
     #[test]

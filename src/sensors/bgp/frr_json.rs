@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -91,7 +92,7 @@ impl<'de> Visitor<'de> for Vrfs<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(vrf) = map.next_key::<String>()? {
+        while let Some(vrf) = map.next_key::<Arc<str>>()? {
             map.next_value_seed(Neighbours { vrf: &vrf, wanted: self.wanted, peers: self.peers })?;
         }
         Ok(())
@@ -100,7 +101,8 @@ impl<'de> Visitor<'de> for Vrfs<'_> {
 
 /// `{"vrfId": 0, "vrfName": "default", "169.254.10.1": {…}}`
 struct Neighbours<'a> {
-    vrf: &'a str,
+    /// Shared: a name for each neighbour would be more than the answer.
+    vrf: &'a Arc<str>,
     wanted: &'a [IpAddr],
     peers: &'a mut Vec<BgpPeer>,
 }
@@ -150,8 +152,9 @@ struct Neighbour {
 }
 
 impl Neighbour {
-    fn found(self, neighbour: IpAddr, vrf: &str) -> BgpPeer {
-        let established = self.bgp_state == "Established";
+    fn found(self, neighbour: IpAddr, vrf: &Arc<str>) -> BgpPeer {
+        let state = words(&self.bgp_state);
+        let established = &*state == "Established";
         let due_to = self.last_reset_due_to.as_deref().unwrap_or_default();
         let reason = self.last_notification_reason.as_deref().unwrap_or_default();
         // Of an established session FRR keeps telling why an earlier one ended.
@@ -168,7 +171,7 @@ impl Neighbour {
         });
         let session = BgpSession {
             established,
-            state: if self.admin_shut_down { "Idle (Admin)".into() } else { words(&self.bgp_state) },
+            state: if self.admin_shut_down { "Idle (Admin)".into() } else { state },
             prefixes: self.address_family_info.accepted,
             no_policy: established
                 && self.address_family_info.no_policy
@@ -179,7 +182,7 @@ impl Neighbour {
                 && due_to == "BGP Notification received"
                 && reason.starts_with("Hold Timer Expired"),
         };
-        BgpPeer { neighbour, at: vrf.into(), off: self.admin_shut_down, session }
+        BgpPeer { neighbour, at: Arc::clone(vrf), off: self.admin_shut_down, session }
     }
 }
 
@@ -373,6 +376,14 @@ mod tests {
         }
         let warning = br#"{"warning":"View/Vrf is unknown"}"#;
         assert_eq!(announcers(warning, prefix("10.0.0.0/16")), Err(Unavailable::Invalid));
+    }
+
+    #[test]
+    fn a_vrf_of_many_neighbours_has_its_name_once() {
+        let neighbours = [r#""169.254.10.1":{"bgpState":"Idle"}"#; 2].join(",");
+        let answer = format!(r#"{{"red":{{{neighbours}}}}}"#);
+        let peers = sessions(answer.as_bytes(), &[ip("169.254.10.1")]).unwrap();
+        assert!(peers.len() == 2 && Arc::ptr_eq(&peers[0].at, &peers[1].at));
     }
 
     #[test]

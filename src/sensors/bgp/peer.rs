@@ -72,7 +72,10 @@ impl fmt::Display for Prefix {
 
 /// A neighbour's words, safe to show: bounded, on one line, without characters that are invisible or change the direction.
 pub(super) fn words(text: &str) -> Arc<str> {
-    let invisible = |c: char| matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let invisible = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     // Joining blanks keeps more of it; its beginning matters.
     let head = text.chars().take(8 * WORDS_MAX).filter(|c| !invisible(*c));

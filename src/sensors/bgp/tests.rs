@@ -405,6 +405,7 @@ fn a_prefix_is_without_host_bits_and_what_is_none_is_not_read() {
 #[test]
 fn a_neighbours_words_are_bounded_and_on_one_line() {
     assert_eq!(&*words("a\u{1b}[31m\nb\u{202e}c\t\t d\u{2028}"), "a [31m bc d");
+    assert_eq!(&*words("a\u{ad}b\u{fff9}c\u{e0041}d"), "abcd");
     assert_eq!(words(&"ä".repeat(5_000_000)).chars().count(), WORDS_MAX);
     assert_eq!(&*words(""), "");
 }
