@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::TunnelId;
 use crate::domain::sensor::{BgpSession, Finding, Ike, Ipsec, Link, Reach, Refusal, Unavailable};
+use crate::domain::side::Lead;
 
 /// TCP and IPv4 headers: what the MSS is smaller than the MTU (RFC 9293, section 3.7.1).
 const HEADERS: u16 = 40;
@@ -31,15 +32,49 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
 
 /// A diagnosis in one line: the cause, how sure it is, and the evidence.
 pub fn sentence(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { cause, confidence, clues } = diagnosis;
+    let Diagnosis { cause, confidence, clues, lead } = diagnosis;
     let named = match (title(*cause), confidence) {
-        (None, _) => "the cause is not known".to_owned(),
+        (None, _) => {
+            lead.map_or("the cause is not known".to_owned(), |lead| format!("likely {}", side(lead)))
+        }
         (Some(title), Confidence::Certain) => title.to_owned(),
         (Some(title), Confidence::Likely | Confidence::Possible) => {
             format!("{title} ({})", confidence.as_str())
         }
     };
     if clues.is_empty() { named } else { format!("{named}: {}", evidence(clues).join("; ")) }
+}
+
+/// Where a lead points to.
+pub const fn side(lead: Lead) -> &'static str {
+    match lead {
+        Lead::OutboundLost => "this gateway's outbound firewall, IPsec policy or route",
+        Lead::ReturnLost => "the way back from AWS: the carrier, or this gateway's inbound firewall",
+        Lead::EchoesLost => "a filter on this gateway that drops only the probes; traffic probably passes",
+        Lead::AwsSilent => "AWS's end: it gets our packets and sends nothing back",
+        Lead::AwsReport => "AWS's report: it is late or wrong, and the tunnel works",
+    }
+}
+
+/// The first thing to do about a lead.
+pub fn lead_step(lead: Lead, outside: IpAddr) -> String {
+    match lead {
+        Lead::OutboundLost => format!(
+            "Does ESP or UDP 4500 to {outside} leave this gateway (`tcpdump -ni any host {outside}`)? If not, look at `nft list \
+             ruleset`, `ip xfrm policy` and `ip route get {outside}`."
+        ),
+        Lead::ReturnLost => format!(
+            "Does ESP or UDP 4500 from {outside} come in (`tcpdump -ni any host {outside}`)? If it does, this gateway drops it: \
+             `nft list ruleset`, `ip -s xfrm state`. If not, call the carrier."
+        ),
+        Lead::EchoesLost => "Allow ICMP echo between the tunnel's inside addresses, both ways: `nft list ruleset`.".to_owned(),
+        Lead::AwsSilent => "Renew the SAs (`swanctl --terminate --ike NAME`, `--initiate --child NAME`). If AWS still sends \
+                            nothing, open a case with AWS Support."
+            .to_owned(),
+        Lead::AwsReport => "AWS: open the connection in the console (Tunnel details). If it still says DOWN while probes are \
+                            answered, open a case with AWS Support."
+            .to_owned(),
+    }
 }
 
 /// Each piece of evidence in words.
@@ -94,6 +129,11 @@ fn clue(clue: &Clue) -> String {
         Clue::AwsSaysBgpDown => "AWS says that IPsec is up and BGP is down",
         Clue::AwsSaysIpsecUp => "AWS says that IPsec is up",
         Clue::AwsSaysIpsecDown => "AWS says that IPsec is down",
+        Clue::ProbesAnswered => "our probes are answered",
+        Clue::AwsReceives => "AWS receives our packets",
+        Clue::AwsReceivesNothing => "AWS receives nothing",
+        Clue::AwsSends => "AWS sends",
+        Clue::AwsSendsNothing => "AWS sends nothing",
         Clue::HostsAnswer { answering, of } => {
             return format!("of {of} watched hosts behind the tunnel {answering} answer");
         }
@@ -111,6 +151,9 @@ fn clue(clue: &Clue) -> String {
 /// The first thing to do; `None` where the cause is not known.
 pub fn first_step(diagnosis: &Diagnosis, tunnel: &TunnelId) -> Option<String> {
     let outside = tunnel.outside_ip;
+    if let Some(lead) = diagnosis.lead {
+        return Some(lead_step(lead, outside));
+    }
     Some(match diagnosis.cause {
         Cause::UplinkDown => {
             "Check this site's uplink: its interface, its modem, its provider. Nothing outside answers, AWS or not.".to_owned()

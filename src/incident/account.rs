@@ -11,6 +11,7 @@ mod advice;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
@@ -27,7 +28,7 @@ use crate::domain::names::{End, Kind, Role, VpnId};
 use crate::domain::quality::Quality;
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
+use crate::domain::verdict::{Assessment, LocalEvidence, Loss, Verdict, Why};
 use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 
 /// The end of the part that the daemon keeps current, in a text that people may edit too.
@@ -72,9 +73,9 @@ pub struct Account {
     pub traffic: String,
     /// What each end says of each tunnel.
     pub ends: Vec<Ends>,
-    /// Which side is likely at fault; `None` when it is over.
+    /// Which side is likely at fault; `None` when it is over, and where the named causes say it.
     #[serde(serialize_with = "text_or_none")]
-    pub likely: Option<&'static str>,
+    pub likely: Option<String>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
     /// The runbook.
@@ -89,8 +90,8 @@ pub struct Account {
     pub links: Vec<Link>,
 }
 
-fn text_or_none<S: Serializer>(text: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.unwrap_or_default())
+fn text_or_none<T: AsRef<str>, S: Serializer>(text: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_ref().map(AsRef::as_ref).unwrap_or_default())
 }
 
 /// What both ends say of a tunnel.
@@ -114,7 +115,7 @@ impl Account {
         let flow = Flow::of(&tunnels);
         let course = Course::of(incident, &tunnels);
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
-        let (likely, steps) = advice.map_or((None, Vec::new()), |it| (Some(it.likely), it.steps));
+        let (likely, steps) = advice.map_or((None, Vec::new()), |it| (it.likely, it.steps));
         let causes = causes(incident, &tunnels, course);
         let left_open = match incident.state {
             IncidentState::Unwatched { .. } => {
@@ -130,7 +131,7 @@ impl Account {
             since: since(incident, course),
             flow: incident.traffic().as_str(),
             traffic: flow.sentence(incident),
-            ends: tunnels.iter().take(TUNNELS_MAX).map(Ends::of).collect(),
+            ends: tunnels.iter().take(TUNNELS_MAX).map(|it| Ends::of(it, incident.id.opened)).collect(),
             likely,
             steps: left_open,
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
@@ -161,7 +162,7 @@ impl Account {
             push(&mut text, &format!("  this site: {}", ends.site));
             push(&mut text, &format!("  AWS: {}", ends.aws));
         }
-        if let Some(likely) = self.likely {
+        if let Some(likely) = &self.likely {
             push(&mut text, &format!("\nLikely: {likely}"));
         }
         if !self.steps.is_empty() {
@@ -210,7 +211,7 @@ impl Account {
             push(&mut text, &format!("  - this site: {}", ends.site));
             push(&mut text, &format!("  - AWS: {}", ends.aws));
         }
-        if let Some(likely) = self.likely {
+        if let Some(likely) = &self.likely {
             push(&mut text, &format!("\n**Likely:** {likely}"));
         }
         if !self.steps.is_empty() {
@@ -262,7 +263,7 @@ pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnS
 }
 
 impl Ends {
-    fn of(tunnel: &CurrentTunnel) -> Self {
+    fn of(tunnel: &CurrentTunnel, opened: Stamp) -> Self {
         let role = match tunnel.role {
             Role::Active => String::new(),
             Role::Standby | Role::Unused => format!(", {}", tunnel.role.as_str()),
@@ -270,13 +271,13 @@ impl Ends {
         Self {
             tunnel: clip(&format!("{}{role}", tunnel.named()), WORDS_MAX),
             both: wording::both_words(tunnel.assessment, tunnel.carrying),
-            site: site_says(tunnel),
+            site: site_says(tunnel, opened),
             aws: aws_says(tunnel),
         }
     }
 }
 
-fn site_says(tunnel: &CurrentTunnel) -> String {
+fn site_says(tunnel: &CurrentTunnel, opened: Stamp) -> String {
     match tunnel.local {
         Verdict::Up => match tunnel.quality {
             Quality::Degraded(what) => format!("up, but degraded: {}", wording::degradation(what)),
@@ -292,7 +293,14 @@ fn site_says(tunnel: &CurrentTunnel) -> String {
                     Some(Loss::Blocked) => {
                         said.push_str(", the kernel refuses to send: IPsec policy or firewall")
                     }
-                    Some(Loss::Timeout) | None => said.push_str(", probes are not answered"),
+                    // Where the likely side rests on it the number is there.
+                    Some(Loss::Timeout) | None if has_lead(tunnel) => {
+                        said.push_str(", probes are not answered")
+                    }
+                    Some(Loss::Timeout) | None => {
+                        let lost = lost(evidence, opened).unwrap_or("probes are not answered".to_owned());
+                        said.push_str(&format!(", {lost}"));
+                    }
                 }
                 if let Some(reply) = evidence.last_reply {
                     said.push_str(&format!("; last reply {}", when(reply.wall)));
@@ -302,6 +310,23 @@ fn site_says(tunnel: &CurrentTunnel) -> String {
         }
         Verdict::Unknown(why) => format!("cannot tell: {}", why_words(why)),
     }
+}
+
+fn has_lead(tunnel: &CurrentTunnel) -> bool {
+    tunnel.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.lead.is_some())
+}
+
+/// How many probes had been lost when the incident opened; `None` where it had lasted for less than a minute.
+fn lost(evidence: &LocalEvidence, opened: Stamp) -> Option<String> {
+    let stopped = evidence.stopped.filter(|_| evidence.losses_in_row > 0)?;
+    let lasted = Duration::from_secs(opened.since(stopped.wall).as_secs() / 60 * 60);
+    (!lasted.is_zero()).then(|| {
+        format!(
+            "0 of {} probes answered in {}",
+            evidence.losses_in_row,
+            span(Stamp::default(), Stamp::default() + lasted)
+        )
+    })
 }
 
 fn aws_says(tunnel: &CurrentTunnel) -> String {
