@@ -17,7 +17,7 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
         Cause::PathToAws => "the path to AWS is broken",
         Cause::AwsMaintenance => "AWS maintenance",
         Cause::IkeDown => "IKE is down",
-        Cause::IkeRejected => "the IKE peer refuses",
+        Cause::IkeRejected => "IKE is rejected",
         Cause::IpsecOneWay => "IPsec passes one way only",
         Cause::BgpDown => "BGP is down",
         Cause::VpcUnreachable => "the VPC is unreachable",
@@ -32,27 +32,32 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
 
 /// A diagnosis in one line: the cause, how sure it is, and the evidence.
 pub fn sentence(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { cause, confidence, clues, lead } = diagnosis;
-    let named = match (title(*cause), confidence) {
-        (None, _) => {
-            lead.map_or("the cause is not known".to_owned(), |lead| format!("likely {}", side(lead)))
-        }
-        (Some(title), Confidence::Certain) => title.to_owned(),
-        (Some(title), Confidence::Likely | Confidence::Possible) => {
+    let (named, clues) = (named(diagnosis), &diagnosis.clues);
+    if clues.is_empty() { named } else { format!("{named}: {}", evidence(clues).join("; ")) }
+}
+
+/// The cause, or at least the side, and how sure it is.
+pub fn named(diagnosis: &Diagnosis) -> String {
+    match (title(diagnosis.cause), diagnosis.lead, diagnosis.confidence) {
+        (None, None, _) => "the cause is not known".to_owned(),
+        (None, Some(lead), _) => format!("likely {}", side(lead)),
+        (Some(title), _, Confidence::Certain) => title.to_owned(),
+        (Some(title), _, confidence @ (Confidence::Likely | Confidence::Possible)) => {
             format!("{title} ({})", confidence.as_str())
         }
-    };
-    if clues.is_empty() { named } else { format!("{named}: {}", evidence(clues).join("; ")) }
+    }
 }
 
 /// Where a lead points to.
 pub const fn side(lead: Lead) -> &'static str {
     match lead {
-        Lead::OutboundLost => "this gateway's outbound firewall, IPsec policy or route",
+        Lead::OutboundLost => {
+            "this gateway's outbound firewall, IPsec policy or route: what it sends does not reach AWS"
+        }
         Lead::ReturnLost => "the way back from AWS: the carrier, or this gateway's inbound firewall",
-        Lead::EchoesLost => "a filter on this gateway that drops only the probes; traffic probably passes",
-        Lead::AwsSilent => "AWS's end: it gets our packets and sends nothing back",
-        Lead::AwsReport => "AWS's report: it is late or wrong, and the tunnel works",
+        Lead::EchoesLost => "a filter on this gateway drops only the probes; traffic probably passes",
+        Lead::AwsSilent => "AWS's end: it receives our packets and sends nothing back",
+        Lead::AwsReport => "AWS's report is late or wrong, and the tunnel works",
     }
 }
 
@@ -156,7 +161,8 @@ pub fn first_step(diagnosis: &Diagnosis, tunnel: &TunnelId) -> Option<String> {
     }
     Some(match diagnosis.cause {
         Cause::UplinkDown => {
-            "Check this site's uplink: its interface, its modem, its provider. Nothing outside answers, AWS or not.".to_owned()
+            "Check this site's uplink: its interface and its modem. Nothing outside answers, AWS or not. If both are in order, call \
+             the provider.".to_owned()
         }
         Cause::PathToAws => path_step(diagnosis, outside),
         Cause::AwsMaintenance => format!(
@@ -212,8 +218,8 @@ fn refused_step(diagnosis: &Diagnosis) -> String {
         _ => None,
     });
     let compare = match refusal {
-        Some(Refusal::Authentication) => "pre-shared key or certificate, and both identities",
-        Some(Refusal::Proposal) => "IKE version and proposals, and the customer gateway's address",
+        Some(Refusal::Authentication) => "the pre-shared key (or certificate) and both identities",
+        Some(Refusal::Proposal) => "the IKE version, the proposals and the customer gateway's address",
         Some(Refusal::TrafficSelectors) => "the traffic selectors",
         Some(Refusal::Other) | None => "every IPsec setting",
     };

@@ -63,7 +63,7 @@ pub struct Account {
     /// A warning to read first; usually `None`.
     #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
-    /// Why, as far as it is known: a line for each cause, with its evidence.
+    /// Why, as far as it is known: a line for each cause, with its evidence, and with the tunnels where not all have the same.
     pub causes: Vec<String>,
     /// Since when it lasts, and whether it is over.
     pub since: String,
@@ -363,7 +363,8 @@ fn causes(incident: &Incident, tunnels: &[CurrentTunnel], course: Course) -> Vec
         Course::Recovering | Course::Ended => return Vec::new(),
     }
     let mut found: Vec<(Vec<String>, &Diagnosis)> = Vec::new();
-    for tunnel in concerned(incident.id.kind, tunnels) {
+    let concerned = concerned(incident.id.kind, tunnels);
+    for tunnel in &concerned {
         let Some(diagnosis) = tunnel.diagnosis.as_ref().filter(|it| it.cause != Cause::Unknown) else {
             continue;
         };
@@ -373,7 +374,18 @@ fn causes(incident: &Incident, tunnels: &[CurrentTunnel], course: Course) -> Vec
         }
     }
     let line = |(names, diagnosis): &(Vec<String>, &Diagnosis)| {
-        format!("{}: {}.", clip(&list(names), WORDS_MAX), cause::sentence(diagnosis))
+        let named = cause::named(diagnosis);
+        // The title names the tunnels; they matter here only where not all have the same cause.
+        let named = match names.len() == concerned.len() {
+            true => named,
+            false => format!("{}: {named}", clip(&list(names), WORDS_MAX)),
+        };
+        let evidence = cause::evidence(&diagnosis.clues).join("; ");
+        if evidence.is_empty() {
+            format!("{named}.")
+        } else {
+            format!("{named}. {}.", capitalized(&evidence))
+        }
     };
     found.iter().map(line).collect()
 }
@@ -557,6 +569,11 @@ pub fn merged(there: &str, ours: &str) -> Option<String> {
     let theirs = there.split_once(KEPT_CURRENT).map_or(there, |(_, below)| below).trim();
     let merged = if theirs.is_empty() { ours.to_owned() } else { format!("{ours}\n\n{theirs}") };
     (merged.trim() != there.trim()).then_some(merged)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn push(text: &mut String, line: &str) {

@@ -114,7 +114,7 @@ fn assessments() -> Vec<Fact> {
             to,
             local: view(End::Local, verdict),
             aws: view(End::Aws, verdict),
-            side: Side::ThisGateway,
+            side: if verdict == Verdict::Up { Side::ThisGateway } else { Side::Unknown },
             at: after(15),
         })
     });

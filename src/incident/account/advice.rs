@@ -3,7 +3,7 @@
 use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::carrying::{Carrying, NotCarrying};
-use crate::domain::cause::Cause;
+use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::names::{Kind, TunnelId};
 use crate::domain::plan::Route;
 use crate::domain::side::Lead;
@@ -12,7 +12,10 @@ use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
 
 use super::super::settings::VpnSettings;
 use super::super::wording::{Course, CurrentTunnel, DownAlone, alone, concerned, list, when};
-use super::lost;
+use super::{capitalized, lost};
+
+/// How SAs are made anew.
+const RENEW: &str = "renew the SAs (`swanctl --terminate --ike NAME`, then `--initiate --child NAME`)";
 
 /// What the evidence points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,22 +85,27 @@ impl Advice {
         let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
-        if course == Course::Lasts {
-            for step in down.iter().flat_map(|tunnel| steps_of_cause(tunnel, vpn)) {
-                if !steps.contains(&step) {
-                    steps.push(step);
-                }
-            }
-        }
-        steps.extend(first_steps(pointer, &names, &bgp, incident.began));
-        steps.truncate(3);
         let causes = (course == Course::Lasts).then_some(down.as_slice()).unwrap_or_default();
+        steps.extend(steps_of_causes(causes, vpn));
+        if !are_clear(causes) {
+            steps.extend(first_steps(pointer, &names, &bgp, incident.began));
+        }
+        steps.truncate(3);
         let likely = match likely_side(causes, incident.id.opened) {
             Some(side) => Some(side),
             None => (!are_named(causes)).then(|| likely(pointer).to_owned()),
         };
         Some(Self { likely, steps })
     }
+}
+
+/// Whether it is clear what to do about each, so that what else might be wrong only distracts.
+fn are_clear(down: &[&CurrentTunnel]) -> bool {
+    let is_clear = |tunnel: &&CurrentTunnel| {
+        let diagnosis = tunnel.diagnosis.as_ref();
+        diagnosis.is_some_and(|it| it.lead.is_some() || it.confidence == Confidence::Certain)
+    };
+    !down.is_empty() && down.iter().all(is_clear)
 }
 
 /// Whether the cause of each is named, so that a guess adds nothing.
@@ -118,8 +126,10 @@ fn likely_side(down: &[&CurrentTunnel], opened: Stamp) -> Option<String> {
         let is_shown = diagnosis.cause != Cause::Unknown;
         let clues = if is_shown { Vec::new() } else { cause::evidence(&diagnosis.clues) };
         let shown: Vec<String> = lost.into_iter().chain(clues).collect();
-        let shown = if shown.is_empty() { String::new() } else { format!(": {}", shown.join("; ")) };
-        let side = format!("{}{shown}.", cause::side(lead));
+        let side = match shown.is_empty() {
+            true => format!("{}.", cause::side(lead)),
+            false => format!("{}. {}.", cause::side(lead), capitalized(&shown.join("; "))),
+        };
         match sides.iter_mut().find(|(_, known)| *known == side) {
             Some((names, _)) => names.push(tunnel.named()),
             None => sides.push((vec![tunnel.named()], side)),
@@ -135,12 +145,24 @@ fn likely_side(down: &[&CurrentTunnel], opened: Stamp) -> Option<String> {
     }
 }
 
+/// The first things to do about each cause or side; those of one tunnel stand for all that have the same.
+fn steps_of_causes(down: &[&CurrentTunnel], vpn: Option<&VpnSettings>) -> Vec<String> {
+    let mut seen: Vec<&Diagnosis> = Vec::new();
+    let mut steps = Vec::new();
+    for tunnel in down {
+        let Some(diagnosis) = &tunnel.diagnosis else { continue };
+        if !seen.iter().any(|known| known.says_the_same(diagnosis)) {
+            seen.push(diagnosis);
+            steps.extend(steps_of_cause(tunnel, diagnosis, vpn));
+        }
+    }
+    steps
+}
+
 /// The first things to do about a tunnel's cause, or about the side to which the evidence points.
-fn steps_of_cause(tunnel: &CurrentTunnel, vpn: Option<&VpnSettings>) -> Vec<String> {
-    let Some(diagnosis) = &tunnel.diagnosis else { return Vec::new() };
+fn steps_of_cause(tunnel: &CurrentTunnel, diagnosis: &Diagnosis, vpn: Option<&VpnSettings>) -> Vec<String> {
     let first = cause::first_step(diagnosis, &tunnel.id);
     let CommandArguments { outside, inside, source, .. } = CommandArguments::of(Some(tunnel), vpn);
-    let renew = "Renew the SAs (`swanctl --terminate --ike NAME`, `--initiate --child NAME`)";
     let then = match diagnosis.lead {
         None | Some(Lead::AwsReport) => None,
         Some(Lead::EchoesLost) => {
@@ -152,9 +174,9 @@ fn steps_of_cause(tunnel: &CurrentTunnel, vpn: Option<&VpnSettings>) -> Vec<Stri
             ];
         }
         Some(Lead::OutboundLost) => {
-            Some(format!("If it leaves: {renew}. AWS may have lost its own. Then ask the carrier whether it drops ESP to {outside}."))
+            Some(format!("If it leaves, AWS may have lost its SAs: {RENEW}. Still down? Ask the carrier whether it drops ESP to {outside}."))
         }
-        Some(Lead::ReturnLost) => Some(format!("{renew}. If that does not help, open a case with AWS Support.")),
+        Some(Lead::ReturnLost) => Some(format!("If both are in order, {RENEW}. Still down? Open a case with AWS Support.")),
         Some(Lead::AwsSilent) => Some(
             "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
         ),
