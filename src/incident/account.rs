@@ -11,14 +11,13 @@ mod advice;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use self::advice::{Advice, Flow, why_words};
 use super::wording::{
-    self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
-    concerned, list, when,
+    self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, capitalized,
+    clearing_since, clip, concerned, list, lost, span, when,
 };
 use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
@@ -28,7 +27,7 @@ use crate::domain::names::{End, Kind, Role, VpnId};
 use crate::domain::quality::Quality;
 use crate::domain::stopped::{Basis, basis};
 use crate::domain::time::Stamp;
-use crate::domain::verdict::{Assessment, LocalEvidence, Loss, Verdict, Why};
+use crate::domain::verdict::{Assessment, Loss, Verdict, Why};
 use crate::incident::settings::{Metrics, SinkRules, VpnSettings};
 
 /// The end of the part that the daemon keeps current, in a text that people may edit too.
@@ -316,19 +315,6 @@ fn has_lead(tunnel: &CurrentTunnel) -> bool {
     tunnel.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.lead.is_some())
 }
 
-/// How many probes had been lost when the incident opened; `None` where it had lasted for less than a minute.
-fn lost(evidence: &LocalEvidence, opened: Stamp) -> Option<String> {
-    let stopped = evidence.stopped.filter(|_| evidence.losses_in_row > 0)?;
-    let lasted = Duration::from_secs(opened.since(stopped.wall).as_secs() / 60 * 60);
-    (!lasted.is_zero()).then(|| {
-        format!(
-            "0 of {} probes answered in {}",
-            evidence.losses_in_row,
-            span(Stamp::default(), Stamp::default() + lasted)
-        )
-    })
-}
-
 fn aws_says(tunnel: &CurrentTunnel) -> String {
     let word = match tunnel.aws {
         Verdict::Up => "up".to_owned(),
@@ -546,34 +532,12 @@ fn down_in_short(incident: &Incident, tunnels: &[CurrentTunnel]) -> String {
     }
 }
 
-/// How long something lasted, in the two largest units.
-fn span(from: Stamp, to: Stamp) -> String {
-    let seconds = to.since(from).as_secs();
-    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, size) in units {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 {
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.truncate(2);
-    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
-}
-
 /// A text that the daemon keeps current, followed by what people wrote below it; `None` if nothing has to change. Text that
 /// was there before the daemon's is moved below it.
 pub fn merged(there: &str, ours: &str) -> Option<String> {
     let theirs = there.split_once(KEPT_CURRENT).map_or(there, |(_, below)| below).trim();
     let merged = if theirs.is_empty() { ours.to_owned() } else { format!("{ours}\n\n{theirs}") };
     (merged.trim() != there.trim()).then_some(merged)
-}
-
-fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn push(text: &mut String, line: &str) {

@@ -11,8 +11,9 @@ use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
 
 use super::super::settings::VpnSettings;
-use super::super::wording::{Course, CurrentTunnel, DownAlone, alone, concerned, list, when};
-use super::{capitalized, lost};
+use super::super::wording::{
+    Course, CurrentTunnel, DownAlone, alone, capitalized, concerned, list, lost, when,
+};
 
 /// How SAs are made anew.
 const RENEW: &str = "renew the SAs (`swanctl --terminate --ike NAME`, then `--initiate --child NAME`)";
@@ -85,7 +86,7 @@ impl Advice {
         let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
-        let causes = (course == Course::Lasts).then_some(down.as_slice()).unwrap_or_default();
+        let causes = if course == Course::Lasts { down.as_slice() } else { &[] };
         steps.extend(steps_of_causes(causes, vpn));
         if !are_clear(causes) {
             steps.extend(first_steps(pointer, &names, &bgp, incident.began));
