@@ -421,11 +421,11 @@ fn awss_bytes_of_after_the_break_name_the_side() {
     assert_eq!((cause(&world, 1), lead(&world)), (Some(Cause::IpsecOneWay), Some(Lead::OutboundLost)));
     assert_eq!(world.assessment(1), Assessment::Disputed(End::Local));
     // Told with the change, and gone with the trouble.
-    let sides = world.facts.iter().filter_map(|(_, fact)| match fact {
+    let mut sides = world.facts.iter().filter_map(|(_, fact)| match fact {
         Fact::CauseChanged { to: Some(found), .. } => Some(found.side()),
         _ => None,
     });
-    assert_eq!(sides.last(), Some(Side::ThisGateway));
+    assert_eq!(sides.next_back(), Some(Side::ThisGateway));
     world.line(1, FAST);
     world.run(secs(60));
     assert_eq!(lead(&world), None);
