@@ -100,6 +100,7 @@ pub(crate) fn path_broken() -> Diagnosis {
             Clue::ReferencesAnswer,
             Clue::PathEndsAt { hop: 4, address: [198, 51, 100, 9].into() },
         ],
+        lead: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::TunnelId;
 use crate::domain::sensor::{BgpSession, Finding, Ike, Ipsec, Link, Reach, Refusal, Unavailable};
+use crate::domain::side::Lead;
 
 /// TCP and IPv4 headers: what the MSS is smaller than the MTU (RFC 9293, section 3.7.1).
 const HEADERS: u16 = 40;
@@ -16,7 +17,7 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
         Cause::PathToAws => "the path to AWS is broken",
         Cause::AwsMaintenance => "AWS maintenance",
         Cause::IkeDown => "IKE is down",
-        Cause::IkeRejected => "the IKE peer refuses",
+        Cause::IkeRejected => "IKE is rejected",
         Cause::IpsecOneWay => "IPsec passes one way only",
         Cause::BgpDown => "BGP is down",
         Cause::VpcUnreachable => "the VPC is unreachable",
@@ -31,15 +32,54 @@ pub const fn title(cause: Cause) -> Option<&'static str> {
 
 /// A diagnosis in one line: the cause, how sure it is, and the evidence.
 pub fn sentence(diagnosis: &Diagnosis) -> String {
-    let Diagnosis { cause, confidence, clues } = diagnosis;
-    let named = match (title(*cause), confidence) {
-        (None, _) => "the cause is not known".to_owned(),
-        (Some(title), Confidence::Certain) => title.to_owned(),
-        (Some(title), Confidence::Likely | Confidence::Possible) => {
+    let (named, clues) = (named(diagnosis), &diagnosis.clues);
+    if clues.is_empty() { named } else { format!("{named}: {}", evidence(clues).join("; ")) }
+}
+
+/// The cause, or at least the side, and how sure it is.
+pub fn named(diagnosis: &Diagnosis) -> String {
+    match (title(diagnosis.cause), diagnosis.lead, diagnosis.confidence) {
+        (None, None, _) => "the cause is not known".to_owned(),
+        (None, Some(lead), _) => format!("likely {}", side(lead)),
+        (Some(title), _, Confidence::Certain) => title.to_owned(),
+        (Some(title), _, confidence @ (Confidence::Likely | Confidence::Possible)) => {
             format!("{title} ({})", confidence.as_str())
         }
-    };
-    if clues.is_empty() { named } else { format!("{named}: {}", evidence(clues).join("; ")) }
+    }
+}
+
+/// Where a lead points to.
+pub const fn side(lead: Lead) -> &'static str {
+    match lead {
+        Lead::OutboundLost => {
+            "this gateway's outbound firewall, IPsec policy or route: what it sends does not reach AWS"
+        }
+        Lead::ReturnLost => "the way back from AWS: the carrier, or this gateway's inbound firewall",
+        Lead::EchoesLost => "a filter on this gateway drops only the probes; traffic probably passes",
+        Lead::AwsSilent => "AWS's end: it receives our packets and sends nothing back",
+        Lead::AwsReport => "AWS's report is late or wrong, and the tunnel works",
+    }
+}
+
+/// The first thing to do about a lead.
+pub fn lead_step(lead: Lead, outside: IpAddr) -> String {
+    match lead {
+        Lead::OutboundLost => format!(
+            "Does ESP or UDP 4500 to {outside} leave this gateway (`tcpdump -ni any host {outside}`)? If not, look at `nft list \
+             ruleset`, `ip xfrm policy` and `ip route get {outside}`."
+        ),
+        Lead::ReturnLost => format!(
+            "Does ESP or UDP 4500 from {outside} come in (`tcpdump -ni any host {outside}`)? If it does, this gateway drops it: \
+             `nft list ruleset`, `ip -s xfrm state`. If not, call the carrier."
+        ),
+        Lead::EchoesLost => "Allow ICMP echo between the tunnel's inside addresses, both ways: `nft list ruleset`.".to_owned(),
+        Lead::AwsSilent => "Renew the SAs (`swanctl --terminate --ike NAME`, `--initiate --child NAME`). If AWS still sends \
+                            nothing, open a case with AWS Support."
+            .to_owned(),
+        Lead::AwsReport => "AWS: open the connection in the console (Tunnel details). If it still says DOWN while probes are \
+                            answered, open a case with AWS Support."
+            .to_owned(),
+    }
 }
 
 /// Each piece of evidence in words.
@@ -94,6 +134,11 @@ fn clue(clue: &Clue) -> String {
         Clue::AwsSaysBgpDown => "AWS says that IPsec is up and BGP is down",
         Clue::AwsSaysIpsecUp => "AWS says that IPsec is up",
         Clue::AwsSaysIpsecDown => "AWS says that IPsec is down",
+        Clue::ProbesAnswered => "our probes are answered",
+        Clue::AwsReceives => "AWS receives our packets",
+        Clue::AwsReceivesNothing => "AWS receives nothing",
+        Clue::AwsSends => "AWS sends",
+        Clue::AwsSendsNothing => "AWS sends nothing",
         Clue::HostsAnswer { answering, of } => {
             return format!("of {of} watched hosts behind the tunnel {answering} answer");
         }
@@ -111,9 +156,13 @@ fn clue(clue: &Clue) -> String {
 /// The first thing to do; `None` where the cause is not known.
 pub fn first_step(diagnosis: &Diagnosis, tunnel: &TunnelId) -> Option<String> {
     let outside = tunnel.outside_ip;
+    if let Some(lead) = diagnosis.lead {
+        return Some(lead_step(lead, outside));
+    }
     Some(match diagnosis.cause {
         Cause::UplinkDown => {
-            "Check this site's uplink: its interface, its modem, its provider. Nothing outside answers, AWS or not.".to_owned()
+            "Check this site's uplink: its interface and its modem. Nothing outside answers, AWS or not. If both are in order, call \
+             the provider.".to_owned()
         }
         Cause::PathToAws => path_step(diagnosis, outside),
         Cause::AwsMaintenance => format!(
@@ -169,8 +218,8 @@ fn refused_step(diagnosis: &Diagnosis) -> String {
         _ => None,
     });
     let compare = match refusal {
-        Some(Refusal::Authentication) => "pre-shared key or certificate, and both identities",
-        Some(Refusal::Proposal) => "IKE version and proposals, and the customer gateway's address",
+        Some(Refusal::Authentication) => "the pre-shared key (or certificate) and both identities",
+        Some(Refusal::Proposal) => "the IKE version, the proposals and the customer gateway's address",
         Some(Refusal::TrafficSelectors) => "the traffic selectors",
         Some(Refusal::Other) | None => "every IPsec setting",
     };

@@ -21,6 +21,7 @@ use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
 use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId, VpnId};
 use crate::domain::quality::Quality;
+use crate::domain::side::Side;
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, Fault, Verdict, View, Why};
@@ -48,8 +49,8 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
         Fact::ViewChanged { tunnel, end, from, view, at } => {
             Some(view_changed(names, tunnel, *end, *from, view, *at))
         }
-        Fact::AssessmentChanged { tunnel, from: _, to, local, aws, at } => {
-            Some(assessment_changed(names, tunnel, *to, local, aws, *at))
+        Fact::AssessmentChanged { tunnel, from: _, to, local, aws, side, at } => {
+            Some(assessment_changed(names, tunnel, *to, local, aws, *side, *at))
         }
         Fact::CauseChanged { tunnel, from: _, to, at: _ } => cause_changed(names, tunnel, to.as_ref()),
         Fact::QualityChanged { tunnel, from, to, at: _ } => quality_changed(names, tunnel, *from, *to),
@@ -182,6 +183,7 @@ fn assessment_changed(
     to: Assessment,
     local: &View,
     aws: &View,
+    side: Side,
     at: Now,
 ) -> JournalRecord {
     let (kind, text) = match to {
@@ -212,8 +214,19 @@ fn assessment_changed(
         .with("ASSESSMENT", to.as_str())
         .with("LOCAL_VIEW", local)
         .with("AWS_VIEW", aws);
+    let record = match to {
+        Assessment::Disputed(_) | Assessment::Unconfirmed(_) => with_side(record, side),
+        Assessment::Healthy | Assessment::Down | Assessment::Blind => record,
+    };
     match stopped {
         Some(stopped) => record.with("NOT_PASSING_SINCE", rfc3339(stopped.wall)),
+        None => record,
+    }
+}
+
+fn with_side(record: JournalRecord, side: Side) -> JournalRecord {
+    match side.as_str() {
+        Some(side) => record.with("LIKELY_SIDE", side),
         None => record,
     }
 }
@@ -228,16 +241,15 @@ fn cause_changed(names: &Names, tunnel: &TunnelId, to: Option<&Diagnosis>) -> Op
     if let Some(step) = cause::first_step(diagnosis, tunnel) {
         _ = write!(text, ". {step}");
     }
-    let level = match (diagnosis.cause, names.role(tunnel)) {
-        (Cause::Unknown, _) | (_, Some(Role::Standby | Role::Unused)) => Level::Info,
+    let level = match (diagnosis.tells(), names.role(tunnel)) {
+        (false, _) | (_, Some(Role::Standby | Role::Unused)) => Level::Info,
         (_, Some(Role::Active) | None) => Level::Warn,
     };
-    Some(
-        about_tunnel(names, tunnel, MessageId::CAUSE_NAMED, &text)
-            .at(level)
-            .with("CAUSE", diagnosis.cause.as_str())
-            .with("CONFIDENCE", diagnosis.confidence.as_str()),
-    )
+    let record = about_tunnel(names, tunnel, MessageId::CAUSE_NAMED, &text)
+        .at(level)
+        .with("CAUSE", diagnosis.cause.as_str())
+        .with("CONFIDENCE", diagnosis.confidence.as_str());
+    Some(with_side(record, diagnosis.side()))
 }
 
 fn maintenance_changed(

@@ -223,7 +223,7 @@ records! {
 
     DISPUTED = "9ea247f5978342e3ac209a0638986ad7" [Warn, Info] By(Tunnel)
         "the ends contradict each other"
-        fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some [NOT_PASSING_SINCE]
+        fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some [LIKELY_SIDE NOT_PASSING_SINCE]
         subject "The ends disagree on tunnel @TUNNEL_IP@ of @VPN_ID@"
         "@LOCAL_VIEW@"
         "@AWS_VIEW@"
@@ -237,7 +237,7 @@ records! {
 
     UNCONFIRMED = "479de7bd597b46818d10aee973ddf2af" [Warn, Info] By(Tunnel)
         "one end says that a tunnel is down, the other cannot tell"
-        fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some [NOT_PASSING_SINCE]
+        fields [ASSESSMENT AWS_VIEW LOCAL_VIEW TUNNEL_IP VPN_ID] some [LIKELY_SIDE NOT_PASSING_SINCE]
         subject "One end says that tunnel @TUNNEL_IP@ of @VPN_ID@ is down, the other cannot confirm it"
         "@LOCAL_VIEW@"
         "@AWS_VIEW@"
@@ -251,7 +251,7 @@ records! {
 
     CAUSE_NAMED = "95732c1a58804c0981ba865746b2ea0c" [Warn, Info] By(Tunnel)
         "the cause of a tunnel's trouble was named, or is another now"
-        fields [CAUSE CONFIDENCE TUNNEL_IP VPN_ID] some []
+        fields [CAUSE CONFIDENCE TUNNEL_IP VPN_ID] some [LIKELY_SIDE]
         subject "Tunnel @TUNNEL_IP@ of @VPN_ID@: the cause is @CAUSE@ (@CONFIDENCE@)"
         "The message names the evidence and the first thing to do. certain: the evidence leaves no other"
         "cause of the list. likely: it points here, and nothing against it. possible: some of it is missing."

@@ -25,6 +25,9 @@
 //! | the interface, its address or its route is gone, IPsec stands or is not watched | `gateway_config` | certain, likely |
 //! | SAs installed, and our probes do not leave by them | `gateway_config` | likely |
 //! | AWS's router closed the BGP session because it heard nothing from here | `ipsec_one_way` | certain |
+//! | SAs installed, packets leave and come in, AWS receives none | `ipsec_one_way` | certain |
+//! | SAs installed, AWS receives, none come in | `ipsec_one_way` | certain |
+//! | SAs installed, IKE answered since or AWS says that IPsec is up, packets leave, AWS receives none | `ipsec_one_way` | likely |
 //! | SAs installed, IKE answered since, packets leave and none come | `ipsec_one_way` | likely |
 //! | SAs installed, packets leave, and the BGP session is lost as well | `ipsec_one_way` | likely |
 //! | AWS says that IPsec is down, the outside address answers, IPsec is not watched here | `ike_down` | possible |
@@ -40,13 +43,18 @@
 //! | degraded by loss | `lossy_path` | certain |
 //! | degraded by latency or jitter | `slow_path` | certain |
 //!
+//! Where one end alone says down, [`side`](super::side) names what points to a side besides.
+//!
 //! Our probes cannot be sent: a missing address or interface is `gateway_config`, anything else `gateway_host`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::carrying::{Carrying, NotCarrying};
+use super::names::End;
 use super::sensor::{Link, Refusal};
+use super::side::{self, AwsFlow, Lead, Passing, Side};
 use super::verdict::{Fault, Loss, Verdict, Why};
 
 /// Why a tunnel does not work, or not well.
@@ -153,12 +161,37 @@ pub struct Diagnosis {
     pub confidence: Confidence,
     /// The evidence, the most important first.
     pub clues: Vec<Clue>,
+    /// What points to a side, where one end alone says Down and the cause does not name the side.
+    pub lead: Option<Lead>,
 }
 
 impl Diagnosis {
-    /// Whether both name the same cause with the same confidence.
+    /// Whether both name the same cause with the same confidence, and the same lead.
     pub fn says_the_same(&self, other: &Self) -> bool {
-        self.cause == other.cause && self.confidence == other.confidence
+        self.cause == other.cause && self.confidence == other.confidence && self.lead == other.lead
+    }
+
+    /// Whether it names a cause or a side.
+    pub fn tells(&self) -> bool {
+        self.cause != Cause::Unknown || self.lead.is_some()
+    }
+
+    /// The side on which the fault likely is.
+    pub fn side(&self) -> Side {
+        match (self.lead, self.cause) {
+            (Some(lead), _) => lead.side(),
+            (
+                None,
+                Cause::UplinkDown | Cause::PathToAws | Cause::Mtu | Cause::LossyPath | Cause::SlowPath,
+            ) => Side::Path,
+            (None, Cause::AwsMaintenance) => Side::Aws,
+            (None, Cause::VpcUnreachable) => Side::Behind,
+            (None, Cause::GatewayConfig | Cause::GatewayHost) => Side::ThisGateway,
+            (
+                None,
+                Cause::IkeDown | Cause::IkeRejected | Cause::IpsecOneWay | Cause::BgpDown | Cause::Unknown,
+            ) => Side::Unknown,
+        }
     }
 }
 
@@ -238,6 +271,16 @@ pub enum Clue {
     AwsSaysIpsecUp,
     /// AWS says that IPsec is down.
     AwsSaysIpsecDown,
+    /// Our probes are answered, although AWS says Down.
+    ProbesAnswered,
+    /// By AWS's count what this gateway sends arrives there.
+    AwsReceives,
+    /// By AWS's count nothing from this gateway arrives there.
+    AwsReceivesNothing,
+    /// By AWS's count AWS sends.
+    AwsSends,
+    /// By AWS's count AWS sends nothing.
+    AwsSendsNothing,
     /// Of the hosts behind the tunnel so many answer.
     HostsAnswer {
         /// That answer.
@@ -387,10 +430,30 @@ pub struct Symptoms {
     pub lossy: Option<u8>,
     /// Degraded by latency or jitter: milliseconds now, and usual or allowed.
     pub slow: Option<(u32, u32)>,
+    /// The end that alone says Down, by evidence that the other's Up does not outdate.
+    pub alone: Option<End>,
+    /// How long our probes have been lost.
+    pub lost_for: Duration,
+    /// Whether AWS's Down may speak of BGP.
+    pub may_be_bgp: bool,
+    /// Which way packets pass by AWS's count.
+    pub aws_flow: AwsFlow,
 }
 
-/// The table. `None` where nothing is wrong, or where nothing is watched that could tell.
+/// The table, with the side. `None` where nothing is wrong, or where nothing is watched that could tell.
 pub fn diagnose(seen: &Symptoms) -> Option<Diagnosis> {
+    let found = cause(seen);
+    let Some(lead) = lead(seen, found.as_ref()) else { return found };
+    let mut found = found.unwrap_or_else(|| unknown(Vec::new()));
+    for clue in clues_of_sides(seen) {
+        if !found.clues.contains(&clue) {
+            found.clues.push(clue);
+        }
+    }
+    Some(Diagnosis { lead: Some(lead), ..found })
+}
+
+fn cause(seen: &Symptoms) -> Option<Diagnosis> {
     match seen.inside {
         Verdict::Down => Some(lost(seen)),
         Verdict::Up => answered(seen),
@@ -419,7 +482,7 @@ pub fn diagnose(seen: &Symptoms) -> Option<Diagnosis> {
 }
 
 fn named(cause: Cause, confidence: Confidence, clues: Vec<Clue>) -> Diagnosis {
-    Diagnosis { cause, confidence, clues }
+    Diagnosis { cause, confidence, clues, lead: None }
 }
 
 fn unknown(clues: Vec<Clue>) -> Diagnosis {
@@ -595,12 +658,20 @@ fn standing(seen: &Symptoms, flow: Flow) -> Diagnosis {
         Sign::Awaited => unknown(clues),
         bgp @ (Sign::Dark | Sign::Seen(BgpSign::NotEstablished { peer_heard_nothing: false, .. })) => {
             let sends = flow.outbound == Some(true);
-            match (flow.inbound, bgp) {
-                (Some(false), _) if sends && flow.alive => one_way(Confidence::Likely, None, clues),
-                (Some(true), Sign::Seen(BgpSign::NotEstablished { state, .. })) if sends => {
+            let lives = flow.alive || seen.aws_ipsec == Some(true);
+            match (flow.inbound, seen.aws_flow.received, bgp) {
+                (Some(true), Some(false), _) if sends => {
+                    one_way(Confidence::Certain, Some(Clue::AwsReceivesNothing), clues)
+                }
+                (Some(false), Some(true), _) => one_way(Confidence::Certain, Some(Clue::AwsReceives), clues),
+                (_, Some(false), _) if sends && lives => {
+                    one_way(Confidence::Likely, Some(Clue::AwsReceivesNothing), clues)
+                }
+                (Some(false), _, _) if sends && flow.alive => one_way(Confidence::Likely, None, clues),
+                (Some(true), None, Sign::Seen(BgpSign::NotEstablished { state, .. })) if sends => {
                     one_way(Confidence::Likely, Some(Clue::BgpState(Arc::clone(state))), clues)
                 }
-                (Some(_) | None, _) => unknown(clues),
+                (Some(_) | None, _, _) => unknown(clues),
             }
         }
     }
@@ -671,6 +742,83 @@ fn bgp(seen: &Symptoms) -> Option<Diagnosis> {
             | Carrying::CannotTell(_) => None,
         },
     }
+}
+
+//--- on which side
+
+/// A BGP session without packets ends sooner: AWS offers a hold time of 30 s, and the smaller of both holds (RFC 4271, section 4.2).
+const SESSION_OUTLIVES: Duration = Duration::from_secs(90);
+
+/// What points to a side, where one end alone says Down.
+fn lead(seen: &Symptoms, found: Option<&Diagnosis>) -> Option<Lead> {
+    let is_open = match found.map(|found| found.cause) {
+        None | Some(Cause::Unknown | Cause::IpsecOneWay) => true,
+        Some(
+            Cause::UplinkDown
+            | Cause::PathToAws
+            | Cause::AwsMaintenance
+            | Cause::IkeDown
+            | Cause::IkeRejected
+            | Cause::BgpDown
+            | Cause::VpcUnreachable
+            | Cause::Mtu
+            | Cause::LossyPath
+            | Cause::SlowPath
+            | Cause::GatewayConfig
+            | Cause::GatewayHost,
+        ) => false,
+    };
+    let path_is_in_doubt = match &seen.outside {
+        Sign::Awaited | Sign::Seen(OutsideSign::Silent | OutsideSign::NoRoute | OutsideSign::Blocked) => true,
+        Sign::Dark | Sign::Seen(OutsideSign::Answers | OutsideSign::NeverAnswered) => false,
+    };
+    let alone = match (seen.alone?, seen.inside) {
+        (End::Local, Verdict::Down) if !path_is_in_doubt => End::Local,
+        (End::Aws, Verdict::Up) => End::Aws,
+        (End::Local | End::Aws, Verdict::Up | Verdict::Down | Verdict::Unknown(_)) => return None,
+    };
+    if !is_open {
+        return None;
+    }
+    let (established, heard_nothing) = match &seen.bgp {
+        Sign::Seen(BgpSign::Established | BgpSign::WithoutPolicy | BgpSign::PrefixMissing(_)) => {
+            (true, false)
+        }
+        Sign::Seen(BgpSign::NotEstablished { peer_heard_nothing, .. }) => (false, *peer_heard_nothing),
+        Sign::Dark | Sign::Awaited => (false, false),
+    };
+    let (outbound, inbound) = match &seen.ipsec {
+        Sign::Seen(IpsecSign::Standing(flow)) => (flow.outbound, flow.inbound),
+        Sign::Seen(
+            IpsecSign::DaemonNotRunning
+            | IpsecSign::Refused(_)
+            | IpsecSign::IkeAbsent
+            | IpsecSign::IkeConnecting
+            | IpsecSign::IkeUnanswered
+            | IpsecSign::ChildAbsent,
+        )
+        | Sign::Dark
+        | Sign::Awaited => (None, None),
+    };
+    side::lead(Passing {
+        alone,
+        may_be_bgp: seen.may_be_bgp,
+        established: established && (alone == End::Aws || seen.lost_for >= SESSION_OUTLIVES),
+        heard_nothing,
+        outbound,
+        inbound,
+        aws: seen.aws_flow,
+    })
+}
+
+/// The clues of both ends' counts.
+fn clues_of_sides(seen: &Symptoms) -> Vec<Clue> {
+    let answered = (seen.inside == Verdict::Up).then_some(Clue::ProbesAnswered);
+    let either = |known: Option<bool>, yes, no| known.map(|known| if known { yes } else { no });
+    let received = either(seen.aws_flow.received, Clue::AwsReceives, Clue::AwsReceivesNothing);
+    let sent = either(seen.aws_flow.sent, Clue::AwsSends, Clue::AwsSendsNothing);
+    let flows = [received, sent].map(|clue| clue.filter(|_| seen.inside == Verdict::Down));
+    answered.into_iter().chain(flows.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]

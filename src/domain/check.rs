@@ -380,7 +380,8 @@ impl Check {
 //--- when to send an echo, how often, and on which client
 
 impl Check {
-    fn interval(&self) -> Duration {
+    /// Between echoes, at the present pace.
+    pub fn interval(&self) -> Duration {
         match self.pace {
             AskingPace::Starting | AskingPace::Suspect => self.suspect_interval,
             AskingPace::Calm => self.calm_interval(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
 use super::carrying::{Carrying, NotCarrying};
-use super::cause::{Cause, OutsideSign, Sign, UplinkSign};
+use super::cause::{OutsideSign, Sign, UplinkSign};
 use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
 use super::event::{History, Remembered};
 use super::fact::{Effects, Fact, IncidentChange};
@@ -170,7 +170,7 @@ impl Connection {
                 grace_until,
             };
             let related = self.other_open(kind);
-            let scene = || scene(&self.site, &self.plan, &self.tunnels, related);
+            let scene = || scene(&self.site, &self.plan, &self.tunnels, related, now.mono);
             refreshed.over.extend(self.kinds[index].step(step, scene, now, fx));
         }
         refreshed
@@ -179,7 +179,7 @@ impl Connection {
     /// A record of this kind was found open at `sink`; see [`KindWatch::adopt`].
     pub fn adopt(&mut self, kind: Kind, sink: SinkId, created: Stamp, now: Now, fx: &mut Effects) {
         // The host that started the record knows which incident it followed.
-        let scene = scene(&self.site, &self.plan, &self.tunnels, None);
+        let scene = scene(&self.site, &self.plan, &self.tunnels, None, now.mono);
         if !self.here {
             // The host that votes accounts for it.
             return;
@@ -349,7 +349,7 @@ impl Connection {
         if !tunnel.plan().is_used() {
             return;
         }
-        let [local, aws, assessed, quality] = tunnel.snapshot().judgements();
+        let [local, aws, assessed, quality] = tunnel.snapshot(now.mono).judgements();
         let entries: Vec<TimelineChange> = [
             changes.local.map(|_| local),
             changes.aws.map(|_| aws),
@@ -406,11 +406,18 @@ impl Connection {
     }
 }
 
-fn scene(site: &Arc<str>, plan: &VpnPlan, tunnels: &[Tunnel], related: Option<IncidentId>) -> Scene {
+fn scene(
+    site: &Arc<str>,
+    plan: &VpnPlan,
+    tunnels: &[Tunnel],
+    related: Option<IncidentId>,
+    now: Moment,
+) -> Scene {
+    let used = tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
     Scene {
         site: Arc::clone(site),
         vpn_name: Arc::clone(&plan.name),
-        tunnels: tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::snapshot).collect(),
+        tunnels: used.map(|tunnel| tunnel.snapshot(now)).collect(),
         related,
     }
 }
@@ -447,18 +454,18 @@ impl Connection {
     fn diagnose(&mut self, now: Now, fx: &mut Effects) -> bool {
         let mut changed = false;
         for index in 0..self.tunnels.len() {
-            let others = self.others(index, now.mono);
+            let (routing, others) = (self.plan.routing, self.others(index, now.mono));
             let tunnel = &mut self.tunnels[index];
             if !tunnel.plan().is_used() {
                 continue;
             }
-            let Some(from) = tunnel.diagnose(others, now) else { continue };
+            let Some(from) = tunnel.diagnose(routing, others, now) else { continue };
             changed = true;
             let (id, to) = (tunnel.plan().id.clone(), tunnel.diagnosis().cloned());
             // An unknown cause is what everybody assumes until one is named.
-            let news = to.iter().filter(|found| from.is_some() || found.cause != Cause::Unknown);
+            let news = to.iter().filter(|found| from.is_some() || found.tells());
             let entry: Vec<TimelineChange> =
-                news.map(|diagnosis| tunnel.snapshot().cause(diagnosis)).collect();
+                news.map(|diagnosis| tunnel.snapshot(now.mono).cause(diagnosis)).collect();
             fx.facts.push_back(Fact::CauseChanged { tunnel: id, from, to, at: now });
             self.add_to_timelines(&entry, now, fx);
         }

@@ -14,6 +14,7 @@ use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
+use super::side::Side;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
@@ -68,6 +69,8 @@ pub enum Fact {
         local: View,
         /// AWS's view.
         aws: View,
+        /// The side on which the fault likely is, as far as that was known by then.
+        side: Side,
         /// When.
         at: Now,
     },

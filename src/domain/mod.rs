@@ -34,6 +34,7 @@ pub mod retrospect;
 pub mod rollup;
 pub mod sensing;
 pub mod sensor;
+pub mod side;
 pub mod status;
 pub mod stopped;
 pub mod story;

@@ -501,7 +501,7 @@ impl Monitor {
         for (id, data) in data {
             let connection = self.connections.get_mut(&id.vpn);
             if let Some(tunnel) = connection.and_then(|connection| connection.tunnel_mut(&id)) {
-                tunnel.read_data(data);
+                tunnel.read_data(data, asked.mono, date);
             }
         }
         self.refresh_asked_by(&source, now);

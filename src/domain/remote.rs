@@ -14,8 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::carrying::BgpWord;
-use super::event::{Datapoint, FoundUnder, Reading, Telemetry, TelemetryStatus};
+use super::event::{Datapoint, FoundUnder, Reading, Telemetry, TelemetryStatus, TunnelData};
 use super::names::SourceKind;
+use super::side::AwsFlow;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{AwsEvidence, Evidence, Verdict, View, Why};
 
@@ -38,6 +39,15 @@ const IN_A_ROW: Duration = Duration::from_secs(15 * 60);
 
 /// 2009-01-01. AWS has offered VPN connections since August of that year: a change before it is no date.
 const FIRST_VPN: Stamp = Stamp::from_secs(1_230_768_000);
+
+/// CloudWatch shows bytes some minutes late; what is older than this says nothing about the present.
+const BYTES_ARE_CURRENT_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// The bytes of one of our echoes as an IPv4 packet: the smallest.
+const ECHO_BYTES: f64 = 36.0;
+
+/// Fewer bytes than this in a minute are no traffic: a BGP session alone makes more, by one keepalive in 10 s.
+const NOTHING: f64 = 200.0;
 
 /// The last report of one source.
 #[derive(Debug, Clone, PartialEq)]
@@ -464,6 +474,39 @@ impl Datapoint {
     pub const fn of_minute(stamp: Stamp, value: f64) -> Self {
         Self { stamp, period: Duration::from_secs(60), value, under: FoundUnder::VpnAndAddress }
     }
+}
+
+/// Which way packets pass by AWS's count. Only minutes count that lie wholly after a moment: AWS's data are minutes late, and the
+/// minute of the break holds packets of before it. Both datapoints must say the same. `as_of`: when they were asked for, and the
+/// answer's Date; `interval`: between our echoes.
+pub fn aws_flow(
+    data: &TunnelData,
+    as_of: (Moment, Stamp),
+    since: Moment,
+    interval: Duration,
+    now: Moment,
+) -> AwsFlow {
+    let (asked, date) = as_of;
+    let here = |stamp: Stamp| asked + stamp.since(date) - date.since(stamp);
+    let is_after = |point: &Datapoint| here(point.stamp) > since;
+    let passes = |points: [Option<Datapoint>; 2]| {
+        let [Some(newest), Some(before)] = points else { return None };
+        let is_current = now.since(here(newest.stamp + newest.period)) <= BYTES_ARE_CURRENT_FOR;
+        if !is_current || !is_after(&newest) || !is_after(&before) {
+            return None;
+        }
+        let share = |point: Datapoint| {
+            let minutes = point.period.as_secs_f64() / 60.0;
+            let echoes = point.period.as_secs_f64() / interval.as_secs_f64() * ECHO_BYTES;
+            (point.value < (echoes / 2.0).min(NOTHING * minutes), point.value >= echoes)
+        };
+        match (share(newest), share(before)) {
+            ((true, _), (true, _)) => Some(false),
+            ((_, true), (_, true)) => Some(true),
+            _ => None,
+        }
+    };
+    AwsFlow { received: passes(data.bytes_in), sent: passes(data.bytes_out) }
 }
 
 #[cfg(test)]

@@ -17,9 +17,10 @@ use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
 use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage, VpnPlan};
 use super::quality::{Quality, QualityWatch};
-use super::remote::Remote;
+use super::remote::{self, Remote};
 use super::sensing::{Mood, Sensing};
 use super::sensor::Finding;
+use super::side::{AwsFlow, Side};
 use super::status::{CheckStatus, TunnelStatus};
 use super::stopped::{dated, not_passing_since};
 use super::through::{ThroughState, of_this_tunnel};
@@ -84,6 +85,8 @@ pub struct Tunnel {
     /// The routes that AWS accepted by BGP, by EC2's last answer.
     accepted_routes: Option<u32>,
     data: TunnelData,
+    /// When the bytes were asked for, and the answer's Date.
+    data_as_of: Option<(Moment, Stamp)>,
 }
 
 impl Tunnel {
@@ -145,6 +148,7 @@ impl Tunnel {
             maintenance: MaintenanceState::NotAsked,
             accepted_routes: None,
             data: TunnelData::default(),
+            data_as_of: None,
         };
         tunnel.set_here(here, rules, anchor, now, fx);
         tunnel
@@ -308,8 +312,8 @@ impl Tunnel {
     }
 
     /// AWS answered about the bytes that it passed; they touch no verdict.
-    pub fn read_data(&mut self, data: TunnelData) {
-        self.data = data;
+    pub fn read_data(&mut self, data: TunnelData, asked: Moment, date: Stamp) {
+        (self.data, self.data_as_of) = (data, Some((asked, date)));
     }
 
     /// AWS answered about the maintenance of the endpoint; it touches no verdict.
@@ -372,12 +376,15 @@ impl Tunnel {
             self.assessed_since = now;
         }
         if let Some(from) = changes.assessment {
+            // What was named before our end's verdict changed is not about this.
+            let named = self.diagnosis.as_ref().filter(|_| changes.local.is_none());
             fx.facts.push_back(Fact::AssessmentChanged {
                 tunnel: self.plan.id.clone(),
                 from,
                 to: assessment,
                 local: self.local.clone(),
                 aws: self.aws().clone(),
+                side: named.map_or(Side::Unknown, Diagnosis::side),
                 at: now,
             });
         }
@@ -432,13 +439,17 @@ impl Tunnel {
         }
     }
 
-    /// Its state, for an incident.
-    pub fn snapshot(&self) -> TunnelSnapshot {
+    /// Its state, for an incident. A Down comes with its numbers of now: how many probes are lost, not how many were at the verdict.
+    pub fn snapshot(&self, now: Moment) -> TunnelSnapshot {
+        let mut local = self.local.clone();
+        if local.verdict == Verdict::Down && !self.checks.is_empty() {
+            local.evidence = Evidence::Local(self.local_evidence(now));
+        }
         TunnelSnapshot {
             id: self.plan.id.clone(),
             name: Arc::clone(&self.plan.name),
             role: self.plan.role,
-            local: self.local.clone(),
+            local,
             aws: self.aws().clone(),
             assessment: self.assessment,
             carrying: self.carrying,
@@ -723,7 +734,12 @@ impl Tunnel {
     }
 
     /// Names the cause anew; returns the one before if cause or confidence changed.
-    pub fn diagnose(&mut self, others: Sign<UplinkSign>, now: Now) -> Option<Option<Diagnosis>> {
+    pub fn diagnose(
+        &mut self,
+        routing: Routing,
+        others: Sign<UplinkSign>,
+        now: Now,
+    ) -> Option<Option<Diagnosis>> {
         let wavers = match self.mood(now.mono) {
             Mood::Broken(_) => true,
             Mood::Calm | Mood::Uneasy(_) | Mood::Down(_) => false,
@@ -731,10 +747,13 @@ impl Tunnel {
         if wavers && self.diagnosis.is_some() {
             return None;
         }
-        let found = cause::diagnose(&self.symptoms(others, now));
+        let found = cause::diagnose(&self.symptoms(routing, others, now));
         let is_unknown = |named: &Diagnosis| named.cause == Cause::Unknown;
         let named_before = self.diagnosis.as_ref().is_some_and(|known| !is_unknown(known));
-        if named_before && found.as_ref().is_some_and(is_unknown) {
+        let told_before = self.diagnosis.as_ref().is_some_and(Diagnosis::tells);
+        let loses =
+            |found: &Diagnosis| (named_before && is_unknown(found)) || (told_before && !found.tells());
+        if found.as_ref().is_some_and(loses) {
             let doubted = *self.doubted.get_or_insert(now.mono);
             if now.mono.since(doubted) < DOUBTED_FOR {
                 return None;
@@ -803,7 +822,27 @@ impl Tunnel {
         Some((count(missing.answering()), count(missing.hosts.len())))
     }
 
-    fn symptoms(&self, others: Sign<UplinkSign>, now: Now) -> Symptoms {
+    /// The end that alone says Down. Soon after our end came up AWS's Down is older than that.
+    fn alone(&self) -> Option<End> {
+        match self.assessment {
+            Assessment::Disputed(End::Aws) => {
+                let later = self.remote.as_of_here().is_some_and(|as_of| as_of > self.answers_from);
+                later.then_some(End::Aws)
+            }
+            Assessment::Disputed(by) | Assessment::Unconfirmed(by) => Some(by),
+            Assessment::Healthy | Assessment::Down | Assessment::Blind => None,
+        }
+    }
+
+    /// Which way packets pass by AWS's count, while our probes are lost since a moment.
+    fn aws_flow(&self, since: Moment, now: Moment) -> AwsFlow {
+        let (Some(as_of), Some(check)) = (self.data_as_of, self.checks.first()) else {
+            return AwsFlow::default();
+        };
+        remote::aws_flow(&self.data, as_of, since, check.interval(), now)
+    }
+
+    fn symptoms(&self, routing: Routing, others: Sign<UplinkSign>, now: Now) -> Symptoms {
         let inside = self.inside();
         let evidence = self.checks.first().map(Check::evidence).unwrap_or_default();
         // While echoes are answered everything is as of the last looks.
@@ -834,6 +873,13 @@ impl Tunnel {
             mtu_shrank: sensing.mtu_shrank(),
             lossy: self.quality().lossy(),
             slow: self.quality.slow(),
+            alone: self.alone(),
+            lost_for: mood.broken_since().map_or(Duration::ZERO, |since| now.mono.since(since)),
+            may_be_bgp: routing != Routing::Static,
+            aws_flow: match mood {
+                Mood::Down(since) => self.aws_flow(since, now.mono),
+                Mood::Calm | Mood::Uneasy(_) | Mood::Broken(_) => AwsFlow::default(),
+            },
         }
     }
 }

@@ -407,6 +407,9 @@ pub struct CauseJson {
     pub since: String,
     /// What it rests on, a sentence each.
     pub evidence: Vec<String>,
+    /// The side on which the fault likely is: `this_gateway`, `path`, `aws` or `behind`; `null` if unknown.
+    #[serde(default)]
+    pub side: Option<String>,
     /// The first thing to do.
     pub do_first: Option<String>,
 }
@@ -636,6 +639,7 @@ impl CauseJson {
             confidence: diagnosis.confidence.as_str().to_owned(),
             since: rfc3339(since.wall),
             evidence: cause::evidence(&diagnosis.clues),
+            side: diagnosis.side().as_str().map(str::to_owned),
             do_first: cause::first_step(diagnosis, tunnel),
         }
     }

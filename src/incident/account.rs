@@ -16,8 +16,8 @@ use serde::{Serialize, Serializer};
 
 use self::advice::{Advice, Flow, why_words};
 use super::wording::{
-    self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, clearing_since, clip,
-    concerned, list, when,
+    self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, capitalized,
+    clearing_since, clip, concerned, list, lost, span, when,
 };
 use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
@@ -62,7 +62,7 @@ pub struct Account {
     /// A warning to read first; usually `None`.
     #[serde(serialize_with = "text_or_none")]
     pub caution: Option<&'static str>,
-    /// Why, as far as it is known: a line for each cause, with its evidence.
+    /// Why, as far as it is known: a line for each cause, with its evidence, and with the tunnels where not all have the same.
     pub causes: Vec<String>,
     /// Since when it lasts, and whether it is over.
     pub since: String,
@@ -72,9 +72,9 @@ pub struct Account {
     pub traffic: String,
     /// What each end says of each tunnel.
     pub ends: Vec<Ends>,
-    /// Which side is likely at fault; `None` when it is over.
+    /// Which side is likely at fault; `None` when it is over, and where the named causes say it.
     #[serde(serialize_with = "text_or_none")]
-    pub likely: Option<&'static str>,
+    pub likely: Option<String>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
     /// The runbook.
@@ -89,8 +89,8 @@ pub struct Account {
     pub links: Vec<Link>,
 }
 
-fn text_or_none<S: Serializer>(text: &Option<&'static str>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(text.unwrap_or_default())
+fn text_or_none<T: AsRef<str>, S: Serializer>(text: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_ref().map(AsRef::as_ref).unwrap_or_default())
 }
 
 /// What both ends say of a tunnel.
@@ -114,7 +114,7 @@ impl Account {
         let flow = Flow::of(&tunnels);
         let course = Course::of(incident, &tunnels);
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
-        let (likely, steps) = advice.map_or((None, Vec::new()), |it| (Some(it.likely), it.steps));
+        let (likely, steps) = advice.map_or((None, Vec::new()), |it| (it.likely, it.steps));
         let causes = causes(incident, &tunnels, course);
         let left_open = match incident.state {
             IncidentState::Unwatched { .. } => {
@@ -130,7 +130,7 @@ impl Account {
             since: since(incident, course),
             flow: incident.traffic().as_str(),
             traffic: flow.sentence(incident),
-            ends: tunnels.iter().take(TUNNELS_MAX).map(Ends::of).collect(),
+            ends: tunnels.iter().take(TUNNELS_MAX).map(|it| Ends::of(it, incident.id.opened)).collect(),
             likely,
             steps: left_open,
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
@@ -161,7 +161,7 @@ impl Account {
             push(&mut text, &format!("  this site: {}", ends.site));
             push(&mut text, &format!("  AWS: {}", ends.aws));
         }
-        if let Some(likely) = self.likely {
+        if let Some(likely) = &self.likely {
             push(&mut text, &format!("\nLikely: {likely}"));
         }
         if !self.steps.is_empty() {
@@ -210,7 +210,7 @@ impl Account {
             push(&mut text, &format!("  - this site: {}", ends.site));
             push(&mut text, &format!("  - AWS: {}", ends.aws));
         }
-        if let Some(likely) = self.likely {
+        if let Some(likely) = &self.likely {
             push(&mut text, &format!("\n**Likely:** {likely}"));
         }
         if !self.steps.is_empty() {
@@ -262,7 +262,7 @@ pub(super) fn links_of(vpn: &crate::domain::names::VpnId, settings: Option<&VpnS
 }
 
 impl Ends {
-    fn of(tunnel: &CurrentTunnel) -> Self {
+    fn of(tunnel: &CurrentTunnel, opened: Stamp) -> Self {
         let role = match tunnel.role {
             Role::Active => String::new(),
             Role::Standby | Role::Unused => format!(", {}", tunnel.role.as_str()),
@@ -270,13 +270,13 @@ impl Ends {
         Self {
             tunnel: clip(&format!("{}{role}", tunnel.named()), WORDS_MAX),
             both: wording::both_words(tunnel.assessment, tunnel.carrying),
-            site: site_says(tunnel),
+            site: site_says(tunnel, opened),
             aws: aws_says(tunnel),
         }
     }
 }
 
-fn site_says(tunnel: &CurrentTunnel) -> String {
+fn site_says(tunnel: &CurrentTunnel, opened: Stamp) -> String {
     match tunnel.local {
         Verdict::Up => match tunnel.quality {
             Quality::Degraded(what) => format!("up, but degraded: {}", wording::degradation(what)),
@@ -292,7 +292,14 @@ fn site_says(tunnel: &CurrentTunnel) -> String {
                     Some(Loss::Blocked) => {
                         said.push_str(", the kernel refuses to send: IPsec policy or firewall")
                     }
-                    Some(Loss::Timeout) | None => said.push_str(", probes are not answered"),
+                    // Where the likely side rests on it the number is there.
+                    Some(Loss::Timeout) | None if has_lead(tunnel) => {
+                        said.push_str(", probes are not answered")
+                    }
+                    Some(Loss::Timeout) | None => {
+                        let lost = lost(evidence, opened).unwrap_or("probes are not answered".to_owned());
+                        said.push_str(&format!(", {lost}"));
+                    }
                 }
                 if let Some(reply) = evidence.last_reply {
                     said.push_str(&format!("; last reply {}", when(reply.wall)));
@@ -302,6 +309,10 @@ fn site_says(tunnel: &CurrentTunnel) -> String {
         }
         Verdict::Unknown(why) => format!("cannot tell: {}", why_words(why)),
     }
+}
+
+fn has_lead(tunnel: &CurrentTunnel) -> bool {
+    tunnel.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.lead.is_some())
 }
 
 fn aws_says(tunnel: &CurrentTunnel) -> String {
@@ -338,7 +349,8 @@ fn causes(incident: &Incident, tunnels: &[CurrentTunnel], course: Course) -> Vec
         Course::Recovering | Course::Ended => return Vec::new(),
     }
     let mut found: Vec<(Vec<String>, &Diagnosis)> = Vec::new();
-    for tunnel in concerned(incident.id.kind, tunnels) {
+    let concerned = concerned(incident.id.kind, tunnels);
+    for tunnel in &concerned {
         let Some(diagnosis) = tunnel.diagnosis.as_ref().filter(|it| it.cause != Cause::Unknown) else {
             continue;
         };
@@ -348,7 +360,18 @@ fn causes(incident: &Incident, tunnels: &[CurrentTunnel], course: Course) -> Vec
         }
     }
     let line = |(names, diagnosis): &(Vec<String>, &Diagnosis)| {
-        format!("{}: {}.", clip(&list(names), WORDS_MAX), cause::sentence(diagnosis))
+        let named = cause::named(diagnosis);
+        // The title names the tunnels; they matter here only where not all have the same cause.
+        let named = match names.len() == concerned.len() {
+            true => named,
+            false => format!("{}: {named}", clip(&list(names), WORDS_MAX)),
+        };
+        let evidence = cause::evidence(&diagnosis.clues).join("; ");
+        if evidence.is_empty() {
+            format!("{named}.")
+        } else {
+            format!("{named}. {}.", capitalized(&evidence))
+        }
     };
     found.iter().map(line).collect()
 }
@@ -507,23 +530,6 @@ fn down_in_short(incident: &Incident, tunnels: &[CurrentTunnel]) -> String {
             }
         }
     }
-}
-
-/// How long something lasted, in the two largest units.
-fn span(from: Stamp, to: Stamp) -> String {
-    let seconds = to.since(from).as_secs();
-    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, size) in units {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 {
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.truncate(2);
-    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
 }
 
 /// A text that the daemon keeps current, followed by what people wrote below it; `None` if nothing has to change. Text that

@@ -1,6 +1,7 @@
 //! The texts of a record: its title, its timeline, its closing text.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catalogue::cause;
 pub(super) use crate::catalogue::phrases::{degradation, kind_words};
@@ -515,6 +516,42 @@ pub(super) fn list(tunnels: &[String]) -> String {
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
+}
+
+/// How long something lasted, in the two largest units.
+pub(super) fn span(from: Stamp, to: Stamp) -> String {
+    let seconds = to.since(from).as_secs();
+    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, size) in units {
+        let count = rest / size;
+        rest %= size;
+        if count > 0 {
+            parts.push(format!("{count} {unit}"));
+        }
+    }
+    parts.truncate(2);
+    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
+}
+
+/// How many probes had been lost when the incident opened; `None` where it had lasted for less than a minute.
+pub(super) fn lost(evidence: &LocalEvidence, opened: Stamp) -> Option<String> {
+    let stopped = evidence.stopped.filter(|_| evidence.losses_in_row > 0)?;
+    let lasted = Duration::from_secs(opened.since(stopped.wall).as_secs() / 60 * 60);
+    (!lasted.is_zero()).then(|| {
+        format!(
+            "0 of {} probes answered in {}",
+            evidence.losses_in_row,
+            span(Stamp::default(), Stamp::default() + lasted)
+        )
+    })
+}
+
+/// As a sentence begins.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

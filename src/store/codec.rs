@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::domain::{board, carrying, cause, names, quality, sensor, verdict};
+use crate::domain::{board, carrying, cause, names, quality, sensor, side, verdict};
 use crate::incident::sink;
 
 /// Reads an incident. Fails if no release of ours wrote the text.
@@ -305,6 +305,11 @@ stored! {
         AwsSaysBgpDown,
         AwsSaysIpsecUp,
         AwsSaysIpsecDown,
+        ProbesAnswered,
+        AwsReceives,
+        AwsReceivesNothing,
+        AwsSends,
+        AwsSendsNothing,
         HostsAnswer { answering: u16, of: u16 },
         LargestPacket { now: u16, before: u16 },
         Lost { percent: u8 },
@@ -314,6 +319,9 @@ stored! {
         cause: cause::Cause,
         confidence: cause::Confidence,
         clues: Vec<cause::Clue>,
+        /// Missing where nothing points to a side, and in rows of releases that named none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lead: Option<side::Lead>,
     }
     enum quality::Quality, "quality::Quality" { Good, Degraded(quality::Degradation), Unknown }
     enum quality::Degradation, "quality::Degradation" {
@@ -333,6 +341,7 @@ stored! {
         Limit(#[serde(with = "whole_nanos")] Duration),
         Usual(#[serde(with = "whole_nanos")] Duration),
     }
+    enum side::Lead, "side::Lead" { OutboundLost, ReturnLost, EchoesLost, AwsSilent, AwsReport }
 
     struct board::IncidentId, "board::IncidentId" { vpn: VpnId, kind: names::Kind, opened: Stamp }
     struct board::Incident, "board::Incident" {

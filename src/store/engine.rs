@@ -91,7 +91,7 @@ impl Kept {
                 let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
                 Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))
             }
-            Fact::AssessmentChanged { tunnel, from, to, local, aws, at } => {
+            Fact::AssessmentChanged { tunnel, from, to, local, aws, side: _, at } => {
                 let (local, aws) = (local.clone(), aws.clone());
                 let body = TransitionBody::Assessment { from: *from, to: *to, local, aws };
                 Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))

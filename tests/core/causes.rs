@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use bothends::domain::board::TimelineChange;
 use bothends::domain::cause::{Cause, Confidence, Diagnosis};
+use bothends::domain::event::{Datapoint, TunnelData};
 use bothends::domain::fact::Fact;
-use bothends::domain::names::{Kind, Routing};
+use bothends::domain::names::{End, Kind, Routing};
 use bothends::domain::plan::{Plan, SensorRules, TunnelPlan, VpnPlan};
 use bothends::domain::sensor::{
     BgpSession, Child, Finding, Ike, Ipsec, Path, Reach, Refusal, SensorKind, Trace, Unavailable,
 };
+use bothends::domain::side::{Lead, Side};
 use bothends::domain::status::TunnelStatus;
-use bothends::domain::verdict::{Verdict, Why};
+use bothends::domain::verdict::{Assessment, Verdict, Why};
 
 use crate::world::*;
 
@@ -383,4 +385,48 @@ fn without_sensors_nothing_is_asked_and_a_cause_is_unknown() {
     world.run(secs(60));
     assert!(world.looks.is_empty());
     assert_eq!(named(&world, 1), [Some(Cause::Unknown)]);
+}
+
+/// A minute of AWS's bytes, so many minutes ago.
+fn bytes(world: &World, minutes_ago: u64, value: f64) -> Option<Datapoint> {
+    let stamp = (world.now.wall - secs(60 * minutes_ago)).minute();
+    Some(Datapoint { value, ..Datapoint::of_minute(stamp, 0.0) })
+}
+
+#[test]
+fn awss_bytes_of_after_the_break_name_the_side() {
+    let mut world = all_is_well(false);
+    world.line(1, Line::Swallows);
+    let mut sent = 100;
+    let mut goes_on = |world: &mut World, seconds: u64| {
+        for _ in 0..seconds {
+            sent += 84;
+            sees(world, 1, ipsec(STANDS, Some(child(100, sent))));
+            sees(world, 1, session(false));
+            world.run(secs(1));
+        }
+    };
+    let lead = |world: &World| diagnosis(world, 1).and_then(|found| found.lead);
+    goes_on(&mut world, 60);
+    assert_eq!((cause(&world, 1), lead(&world)), (Some(Cause::IpsecOneWay), None));
+    // Of before the break: AWS received nothing then either, by its count.
+    let nothing = |world: &World, newest| [bytes(world, newest, 0.0), bytes(world, newest + 1, 0.0)];
+    let data = |bytes_in| vec![(tunnel(1), TunnelData { bytes_in, bytes_out: [None, None] })];
+    world.data = data(nothing(&world, 1));
+    goes_on(&mut world, 60);
+    assert_eq!(lead(&world), None, "one of the minutes holds the break");
+    goes_on(&mut world, 120);
+    world.data = data(nothing(&world, 1));
+    goes_on(&mut world, 60);
+    assert_eq!((cause(&world, 1), lead(&world)), (Some(Cause::IpsecOneWay), Some(Lead::OutboundLost)));
+    assert_eq!(world.assessment(1), Assessment::Disputed(End::Local));
+    // Told with the change, and gone with the trouble.
+    let mut sides = world.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::CauseChanged { to: Some(found), .. } => Some(found.side()),
+        _ => None,
+    });
+    assert_eq!(sides.next_back(), Some(Side::ThisGateway));
+    world.line(1, FAST);
+    world.run(secs(60));
+    assert_eq!(lead(&world), None);
 }

@@ -17,6 +17,7 @@ use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::quality::Quality;
+use crate::domain::side::Side;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
 use crate::process::Exit;
@@ -113,6 +114,7 @@ fn assessments() -> Vec<Fact> {
             to,
             local: view(End::Local, verdict),
             aws: view(End::Aws, verdict),
+            side: if verdict == Verdict::Up { Side::ThisGateway } else { Side::Unknown },
             at: after(15),
         })
     });
@@ -170,7 +172,8 @@ fn happenings() -> Vec<Fact> {
         facts.push(Fact::QualityChanged { tunnel, from, to, at: after(4) });
     }
     let named = fixture::path_broken();
-    let unknown = Diagnosis { cause: Cause::Unknown, confidence: Confidence::Possible, clues: Vec::new() };
+    let unknown =
+        Diagnosis { cause: Cause::Unknown, confidence: Confidence::Possible, clues: Vec::new(), lead: None };
     for (from, to) in
         [(None, Some(named.clone())), (Some(named), Some(unknown.clone())), (Some(unknown), None)]
     {

@@ -17,6 +17,7 @@ use crate::domain::plan::{
 };
 use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::rollup::Rollup;
+use crate::domain::side::Side;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Outcome, Verdict, View, Why};
 use crate::fixture::{self, after};
@@ -119,6 +120,7 @@ fn assessed(tunnel: u8, to: Assessment, local: View, aws: View) -> Fact {
         to,
         local,
         aws,
+        side: Side::Unknown,
         at: after(15),
     }
 }

@@ -68,9 +68,12 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
 }
 
 fn render_cause(text: &mut String, tunnel: &str, cause: &CauseJson, at: &str) {
-    let CauseJson { cause, confidence, since, evidence, do_first } = cause;
+    let CauseJson { cause, confidence, since, evidence, side, do_first } = cause;
     let named = match cause.as_str() {
-        "unknown" => "cause unknown".to_owned(),
+        "unknown" => match side {
+            Some(side) => format!("cause unknown, likely side: {side}"),
+            None => "cause unknown".to_owned(),
+        },
         _ => format!("{cause} ({confidence}) since {}", short(since, at)),
     };
     let evidence = if evidence.is_empty() { String::new() } else { format!(": {}", evidence.join("; ")) };

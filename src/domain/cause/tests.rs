@@ -31,6 +31,10 @@ fn down() -> Symptoms {
         mtu_shrank: None,
         lossy: None,
         slow: None,
+        alone: None,
+        lost_for: Duration::from_secs(600),
+        may_be_bgp: true,
+        aws_flow: AwsFlow::default(),
     }
 }
 
@@ -150,6 +154,80 @@ fn one_way() {
     for sign in [BgpSign::Established, BgpSign::WithoutPolicy, BgpSign::PrefixMissing("10.0.0.0/16".into())] {
         is_unknown(&with(Seen(sign), stands(true, Some(true), Some(true))));
     }
+}
+
+#[test]
+fn one_way_by_awss_count() {
+    let stands = |alive, outbound, inbound, received| Symptoms {
+        ipsec: standing(alive, outbound, inbound),
+        aws_flow: AwsFlow { received, sent: None },
+        ..down()
+    };
+    let (yes, no) = (Some(true), Some(false));
+    names(&stands(false, yes, yes, no), C::IpsecOneWay, Certain);
+    names(&stands(false, None, no, yes), C::IpsecOneWay, Certain);
+    names(&stands(true, yes, None, no), C::IpsecOneWay, Likely);
+    let dead = stands(false, yes, no, no);
+    is_unknown(&dead);
+    names(&Symptoms { aws_ipsec: yes, ..dead.clone() }, C::IpsecOneWay, Likely);
+    is_unknown(&Symptoms { aws_ipsec: no, ..dead });
+    names(&stands(true, no, yes, no), C::GatewayConfig, Likely);
+    // AWS receives, and packets come in: nothing follows.
+    is_unknown(&stands(true, yes, yes, yes));
+    // The session stands: AWS's count is of before, or wrong.
+    is_unknown(&Symptoms { bgp: Seen(BgpSign::Established), ..stands(true, yes, yes, no) });
+    is_unknown(&Symptoms { bgp: Awaited, ..stands(true, yes, yes, no) });
+    // AWS receives: that the session fails says nothing of the direction any more.
+    is_unknown(&Symptoms { bgp: session(false), ..stands(true, yes, yes, yes) });
+}
+
+#[test]
+fn on_which_side() {
+    let here = Symptoms { alone: Some(End::Local), ..down() };
+    let lead = |symptoms: &Symptoms| diagnose(symptoms).and_then(|found| Some((found.cause, found.lead?)));
+    let (yes, no) = (Some(true), Some(false));
+    let flows = |outbound, inbound, received, sent| Symptoms {
+        ipsec: standing(true, outbound, inbound),
+        aws_flow: AwsFlow { received, sent },
+        ..here.clone()
+    };
+    assert_eq!(lead(&here), None);
+    assert_eq!(lead(&flows(yes, no, no, yes)), Some((C::IpsecOneWay, Lead::OutboundLost)));
+    assert_eq!(lead(&flows(yes, no, yes, yes)), Some((C::IpsecOneWay, Lead::ReturnLost)));
+    assert_eq!(lead(&flows(yes, no, yes, no)), Some((C::IpsecOneWay, Lead::AwsSilent)));
+    assert_eq!(lead(&flows(yes, yes, yes, yes)), Some((C::Unknown, Lead::EchoesLost)));
+    let unheard = Symptoms { bgp: session(true), ..flows(yes, None, None, None) };
+    assert_eq!(lead(&unheard), Some((C::IpsecOneWay, Lead::OutboundLost)));
+    // Both ends agree: the counts are those of a tunnel that is down.
+    assert_eq!(lead(&Symptoms { alone: None, ..flows(yes, no, no, yes) }), None);
+    // The path is not in order, or that is not known yet.
+    for outside in [Awaited, Seen(Out::Silent)] {
+        assert_eq!(lead(&Symptoms { outside, ..flows(yes, no, no, yes) }), None);
+    }
+    // A session that stands soon after the break may not have noticed it.
+    let stands = Symptoms { bgp: Seen(BgpSign::Established), ..here.clone() };
+    assert_eq!(lead(&stands), Some((C::Unknown, Lead::EchoesLost)));
+    assert_eq!(lead(&Symptoms { lost_for: Duration::from_secs(60), ..stands }), None);
+    // A named cause has its own side.
+    let path = Symptoms { outside: Seen(Out::Silent), references: Seen(UplinkSign::Answers), ..here };
+    let found = diagnose(&path).unwrap();
+    assert_eq!((found.cause, found.lead, found.side()), (C::PathToAws, None, Side::Path));
+}
+
+#[test]
+fn aws_alone_says_down() {
+    let disputed = Carrying::CannotTell(CannotTell::Disputed);
+    let there = Symptoms { alone: Some(End::Aws), carrying: disputed, ..up() };
+    assert_eq!(diagnose(&there), None);
+    let by_routes = Symptoms { may_be_bgp: false, ..there.clone() };
+    let found = diagnose(&by_routes).unwrap();
+    assert_eq!((found.cause, found.lead, found.side()), (C::Unknown, Some(Lead::AwsReport), Side::Aws));
+    assert_eq!(found.clues, [Clue::ProbesAnswered]);
+    let session_stands = Symptoms { bgp: Seen(BgpSign::Established), ..there.clone() };
+    assert_eq!(diagnose(&session_stands).and_then(|found| found.lead), Some(Lead::AwsReport));
+    // It is down indeed.
+    let found = diagnose(&Symptoms { bgp: session(false), ..there }).unwrap();
+    assert_eq!((found.cause, found.lead), (C::BgpDown, None));
 }
 
 #[test]
@@ -276,12 +354,19 @@ fn symptoms() -> impl Strategy<Value = Symptoms> {
             option::of(1_u8..100),
             any::<Option<(u32, u32)>>(),
         ),
+        (
+            option::of(select(vec![End::Local, End::Aws])),
+            any::<bool>(),
+            (any::<Option<bool>>(), any::<Option<bool>>())
+                .prop_map(|(received, sent)| AwsFlow { received, sent }),
+        ),
     )
         .prop_map(
             |(
                 (inside, loss, carrying, ipsec, bgp, outside),
                 (references, others, interface, replacement, aws_ipsec, traced),
                 (hosts_missing, mtu_shrank, lossy, slow),
+                (alone, may_be_bgp, aws_flow),
             )| Symptoms {
                 inside,
                 loss,
@@ -299,6 +384,10 @@ fn symptoms() -> impl Strategy<Value = Symptoms> {
                 mtu_shrank,
                 lossy,
                 slow,
+                alone,
+                lost_for: Duration::from_secs(if may_be_bgp { 600 } else { 10 }),
+                may_be_bgp,
+                aws_flow,
             },
         )
 }
@@ -316,6 +405,12 @@ proptest! {
     #[test]
     fn less_evidence_never_names_another_cause_with_certainty(symptoms in symptoms()) {
         let Some(whole) = diagnose(&symptoms) else { return Ok(()) };
+        // A second fault beside it may be as certain, and shows where the first is not seen.
+        let hides_another =
+            |clue: &Clue| matches!(clue, Clue::IkeDaemonNotRunning | Clue::PeerRefused(_));
+        if whole.clues.iter().any(hides_another) {
+            return Ok(());
+        }
         let less = [
             Symptoms { ipsec: Sign::Awaited, ..symptoms.clone() },
             Symptoms { bgp: Sign::Awaited, ..symptoms.clone() },

@@ -445,3 +445,35 @@ fn a_source_that_is_no_longer_polled_outdates_nothing() {
     remote.keep_sources(|kind| kind == Ec2);
     assert_eq!(word(&remote), BgpWord::IpsecIsUp);
 }
+
+#[test]
+fn which_way_packets_pass_by_awss_count() {
+    let minutes = |count: i64| Duration::from_secs(60 * count.unsigned_abs());
+    let (now, interval) = (asked().mono, Duration::from_secs(1));
+    let point = |minutes_ago: u64, value: f64| {
+        Some(Datapoint {
+            stamp: NOON - Duration::from_secs(60 * minutes_ago),
+            period: Duration::from_secs(60),
+            value,
+            under: FoundUnder::VpnAndAddress,
+        })
+    };
+    let received = |points, since: i64, at: Moment| {
+        let data = TunnelData { bytes_in: points, bytes_out: [None, None] };
+        let flow = aws_flow(&data, (now, NOON), now - minutes(since), interval, at);
+        assert_eq!(flow.sent, None);
+        flow.received
+    };
+    let nothing = [point(3, 0.0), point(4, 0.0)];
+    assert_eq!(received(nothing, 5, now), Some(false));
+    assert_eq!(received(nothing, 4, now), None, "a minute may hold the break");
+    assert_eq!(received([point(3, 0.0), None], 9, now), None, "one minute may be one lost packet");
+    assert_eq!(received(nothing, 5, now + minutes(14)), None, "it is too long ago");
+    assert_eq!(received([point(3, 190.0), point(4, 0.0)], 5, now), Some(false));
+    assert_eq!(received([point(3, 700.0), point(4, 700.0)], 5, now), None, "a BGP session alone");
+    assert_eq!(received([point(3, 2160.0), point(4, 5000.0)], 5, now), Some(true));
+    assert_eq!(received([point(3, 2160.0), point(4, 0.0)], 5, now), None);
+    let data = TunnelData { bytes_in: [None, None], bytes_out: nothing };
+    let flow = aws_flow(&data, (now, NOON), now - minutes(5), interval, now);
+    assert_eq!(flow, AwsFlow { received: None, sent: Some(false) });
+}

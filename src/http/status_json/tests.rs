@@ -87,6 +87,7 @@ fn the_shape_is_what_docs_status_md_says() {
                   "the uplink's references answer",
                   "the path ends at hop 4 (198.51.100.9)"
                 ],
+                "side": "path",
                 "do_first": "Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer."
               },
               "evidence": [

@@ -3,13 +3,20 @@
 use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState};
 use crate::domain::carrying::{Carrying, NotCarrying};
+use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::names::{Kind, TunnelId};
 use crate::domain::plan::Route;
+use crate::domain::side::Lead;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Fault, Loss, Verdict, Why};
 
 use super::super::settings::VpnSettings;
-use super::super::wording::{Course, CurrentTunnel, DownAlone, alone, concerned, list, when};
+use super::super::wording::{
+    Course, CurrentTunnel, DownAlone, alone, capitalized, concerned, list, lost, when,
+};
+
+/// How SAs are made anew.
+const RENEW: &str = "renew the SAs (`swanctl --terminate --ike NAME`, then `--initiate --child NAME`)";
 
 /// What the evidence points to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +56,8 @@ enum Pointer {
 /// The table's row, filled in.
 #[derive(Debug)]
 pub(super) struct Advice {
-    pub(super) likely: &'static str,
+    /// `None` where the named causes say it.
+    pub(super) likely: Option<String>,
     pub(super) steps: Vec<String>,
 }
 
@@ -78,24 +86,103 @@ impl Advice {
         let (names, bgp) = (CommandArguments::of(subject, vpn), CommandArguments::of(bgp, vpn));
         let urgency = urgency(incident.id.kind, flow).filter(|_| pointer != Pointer::Recovering);
         let mut steps: Vec<String> = urgency.into_iter().collect();
-        if course == Course::Lasts {
-            steps.extend(steps_of_causes(&down));
+        let causes = if course == Course::Lasts { down.as_slice() } else { &[] };
+        steps.extend(steps_of_causes(causes, vpn));
+        if !are_clear(causes) {
+            steps.extend(first_steps(pointer, &names, &bgp, incident.began));
         }
-        steps.extend(first_steps(pointer, &names, &bgp, incident.began));
         steps.truncate(3);
-        Some(Self { likely: likely(pointer), steps })
+        let likely = match likely_side(causes, incident.id.opened) {
+            Some(side) => Some(side),
+            None => (!are_named(causes)).then(|| likely(pointer).to_owned()),
+        };
+        Some(Self { likely, steps })
     }
 }
 
-/// The first thing to do for each known cause, each once.
-fn steps_of_causes(down: &[&CurrentTunnel]) -> Vec<String> {
+/// Whether it is clear what to do about each, so that what else might be wrong only distracts.
+fn are_clear(down: &[&CurrentTunnel]) -> bool {
+    let is_clear = |tunnel: &&CurrentTunnel| {
+        let diagnosis = tunnel.diagnosis.as_ref();
+        diagnosis.is_some_and(|it| it.lead.is_some() || it.confidence == Confidence::Certain)
+    };
+    !down.is_empty() && down.iter().all(is_clear)
+}
+
+/// Whether the cause of each is named, so that a guess adds nothing.
+fn are_named(down: &[&CurrentTunnel]) -> bool {
+    let is_named = |tunnel: &&CurrentTunnel| {
+        tunnel.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.cause != Cause::Unknown)
+    };
+    !down.is_empty() && down.iter().all(is_named)
+}
+
+/// The side to which the evidence points, with the evidence where no named cause shows it.
+fn likely_side(down: &[&CurrentTunnel], opened: Stamp) -> Option<String> {
+    let mut sides: Vec<(Vec<String>, String)> = Vec::new();
+    for tunnel in down {
+        let Some(diagnosis) = &tunnel.diagnosis else { continue };
+        let Some(lead) = diagnosis.lead else { continue };
+        let lost = tunnel.evidence.as_ref().and_then(|evidence| lost(evidence, opened));
+        let is_shown = diagnosis.cause != Cause::Unknown;
+        let clues = if is_shown { Vec::new() } else { cause::evidence(&diagnosis.clues) };
+        let shown: Vec<String> = lost.into_iter().chain(clues).collect();
+        let side = match shown.is_empty() {
+            true => format!("{}.", cause::side(lead)),
+            false => format!("{}. {}.", cause::side(lead), capitalized(&shown.join("; "))),
+        };
+        match sides.iter_mut().find(|(_, known)| *known == side) {
+            Some((names, _)) => names.push(tunnel.named()),
+            None => sides.push((vec![tunnel.named()], side)),
+        }
+    }
+    match sides.as_slice() {
+        [] => None,
+        [(names, side)] if names.len() == down.len() => Some(side.clone()),
+        several => {
+            let each = several.iter().map(|(names, side)| format!("{}: {side}", list(names)));
+            Some(each.collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// The first things to do about each cause or side; those of one tunnel stand for all that have the same.
+fn steps_of_causes(down: &[&CurrentTunnel], vpn: Option<&VpnSettings>) -> Vec<String> {
+    let mut seen: Vec<&Diagnosis> = Vec::new();
     let mut steps = Vec::new();
-    for step in down.iter().filter_map(|tunnel| cause::first_step(tunnel.diagnosis.as_ref()?, &tunnel.id)) {
-        if !steps.contains(&step) {
-            steps.push(step);
+    for tunnel in down {
+        let Some(diagnosis) = &tunnel.diagnosis else { continue };
+        if !seen.iter().any(|known| known.says_the_same(diagnosis)) {
+            seen.push(diagnosis);
+            steps.extend(steps_of_cause(tunnel, diagnosis, vpn));
         }
     }
     steps
+}
+
+/// The first things to do about a tunnel's cause, or about the side to which the evidence points.
+fn steps_of_cause(tunnel: &CurrentTunnel, diagnosis: &Diagnosis, vpn: Option<&VpnSettings>) -> Vec<String> {
+    let first = cause::first_step(diagnosis, &tunnel.id);
+    let CommandArguments { outside, inside, source, .. } = CommandArguments::of(Some(tunnel), vpn);
+    let then = match diagnosis.lead {
+        None | Some(Lead::AwsReport) => None,
+        Some(Lead::EchoesLost) => {
+            return vec![
+                "Ping a host in the VPC from a host behind this gateway. If it answers, traffic passes, and only the probes are \
+                 lost."
+                    .to_owned(),
+                format!("Allow ICMP echo from {source} to {inside}, and the replies: `nft list ruleset`."),
+            ];
+        }
+        Some(Lead::OutboundLost) => {
+            Some(format!("If it leaves, AWS may have lost its SAs: {RENEW}. Still down? Ask the carrier whether it drops ESP to {outside}."))
+        }
+        Some(Lead::ReturnLost) => Some(format!("If both are in order, {RENEW}. Still down? Open a case with AWS Support.")),
+        Some(Lead::AwsSilent) => Some(
+            "AWS: open the connection in the console (Tunnel details), and the AWS Health Dashboard of the Region.".to_owned(),
+        ),
+    };
+    first.into_iter().chain(then).collect()
 }
 
 fn point(kind: Kind, tunnels: &[CurrentTunnel], down: &[&CurrentTunnel]) -> Pointer {

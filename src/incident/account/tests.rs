@@ -1,6 +1,7 @@
 mod course;
 mod links;
 mod opening;
+mod side;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,9 +12,12 @@ use super::super::settings::Metrics;
 use super::*;
 use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry, TunnelSnapshot};
 use crate::domain::carrying::CannotTell;
+use crate::domain::cause::{Clue, Confidence};
 use crate::domain::names::{Destination, End, SinkId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
 use crate::domain::quality::{Bound, Degradation};
+use crate::domain::sensor::Refusal;
+use crate::domain::side::Lead;
 use crate::domain::stopped::began;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, View};

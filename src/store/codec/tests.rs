@@ -16,6 +16,7 @@ use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
 use crate::domain::names::{End, Kind, Role, SourceKind};
 use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::sensor::{Link, Refusal};
+use crate::domain::side::Lead;
 use crate::domain::verdict::{
     Assessment, AwsEvidence, Evidence, Fault, LocalEvidence, Loss, Verdict, View, Why,
 };
@@ -197,6 +198,11 @@ fn clue() -> impl Strategy<Value = Clue> {
         Clue::AwsSaysBgpDown,
         Clue::AwsSaysIpsecUp,
         Clue::AwsSaysIpsecDown,
+        Clue::ProbesAnswered,
+        Clue::AwsReceives,
+        Clue::AwsReceivesNothing,
+        Clue::AwsSends,
+        Clue::AwsSendsNothing,
     ]);
     prop_oneof![
         plain,
@@ -217,11 +223,9 @@ fn clue() -> impl Strategy<Value = Clue> {
 fn diagnosis() -> impl Strategy<Value = Diagnosis> {
     let confidence = select(vec![Confidence::Possible, Confidence::Likely, Confidence::Certain]);
     let clues = proptest::collection::vec(clue(), 0..4);
-    (select(Cause::ALL.to_vec()), confidence, clues).prop_map(|(cause, confidence, clues)| Diagnosis {
-        cause,
-        confidence,
-        clues,
-    })
+    let lead = option::of(select(Lead::ALL.to_vec()));
+    (select(Cause::ALL.to_vec()), confidence, clues, lead)
+        .prop_map(|(cause, confidence, clues, lead)| Diagnosis { cause, confidence, clues, lead })
 }
 
 fn quality() -> impl Strategy<Value = Quality> {

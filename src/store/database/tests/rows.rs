@@ -11,6 +11,7 @@ use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind, VpnId};
 use crate::domain::rollup::RttBin;
+use crate::domain::side::Side;
 use crate::domain::verdict::{Assessment, Fault, Loss};
 use crate::incident::sink::{LedgerRow, RecordId, Scope, StartRequest};
 use crate::store::engine::StoreEngine;
@@ -293,6 +294,7 @@ fn transitions() -> Vec<Fact> {
             to: *to,
             local: local(at(&verdicts, n), number),
             aws: aws(at(&verdicts, n + 1), number),
+            side: Side::Unknown,
             at: ago(500 - number),
         }
     });
