@@ -24,7 +24,7 @@
 //! | an IKE SA without a CHILD_SA | `gateway_config` | likely |
 //! | the interface, its address or its route is gone, IPsec stands or is not watched | `gateway_config` | certain, likely |
 //! | SAs installed, and our probes do not leave by them | `gateway_config` | likely |
-//! | AWS's router closed the BGP session because it heard nothing from here | `ipsec_one_way` | certain |
+//! | packets leave, and AWS's router closed the BGP session because it heard nothing from here | `ipsec_one_way` | certain |
 //! | SAs installed, packets leave and come in, AWS receives none | `ipsec_one_way` | certain |
 //! | SAs installed, AWS receives, none come in | `ipsec_one_way` | certain |
 //! | SAs installed, IKE answered since or AWS says that IPsec is up, packets leave, AWS receives none | `ipsec_one_way` | likely |
@@ -647,7 +647,9 @@ fn standing(seen: &Symptoms, flow: Flow) -> Diagnosis {
         named(Cause::IpsecOneWay, confidence, first.into_iter().chain(clues).collect())
     };
     match &seen.bgp {
-        Sign::Seen(BgpSign::NotEstablished { peer_heard_nothing: true, .. }) => {
+        Sign::Seen(BgpSign::NotEstablished { peer_heard_nothing: true, .. })
+            if flow.outbound == Some(true) =>
+        {
             one_way(Confidence::Certain, Some(Clue::PeerHeardNothing), clues)
         }
         // Something inside passes both ways: only the echoes are lost, and the list has no cause for that.
@@ -656,7 +658,7 @@ fn standing(seen: &Symptoms, flow: Flow) -> Diagnosis {
             unknown(clues)
         }
         Sign::Awaited => unknown(clues),
-        bgp @ (Sign::Dark | Sign::Seen(BgpSign::NotEstablished { peer_heard_nothing: false, .. })) => {
+        bgp @ (Sign::Dark | Sign::Seen(BgpSign::NotEstablished { .. })) => {
             let sends = flow.outbound == Some(true);
             let lives = flow.alive || seen.aws_ipsec == Some(true);
             match (flow.inbound, seen.aws_flow.received, bgp) {

@@ -81,6 +81,8 @@ pub struct Tunnel {
     diagnosed_since: Now,
     /// Since when the evidence no longer names the cause that is still shown.
     doubted: Option<Moment>,
+    /// The vote of a required BGP session, as last judged.
+    session_vote: Option<Verdict>,
     maintenance: MaintenanceState,
     /// The routes that AWS accepted by BGP, by EC2's last answer.
     accepted_routes: Option<u32>,
@@ -145,6 +147,7 @@ impl Tunnel {
             diagnosis: None,
             diagnosed_since: now,
             doubted: None,
+            session_vote: None,
             maintenance: MaintenanceState::NotAsked,
             accepted_routes: None,
             data: TunnelData::default(),
@@ -509,6 +512,7 @@ impl Tunnel {
         let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
         let checks = self.votes().into_iter().map(|(verdict, _)| verdict).reduce(worst);
         let session = self.sensing.bgp_vote(now.mono);
+        self.session_vote = session;
         let said = checks.map_or(unasked, |checks| session.map_or(checks, |session| worst(checks, session)));
         let verdict = of_this_tunnel(self.plan.through.vantage, said);
         let before = self.local.verdict;
@@ -723,9 +727,12 @@ impl Tunnel {
         if self.checks.is_empty() { None } else { self.sensing.due() }
     }
 
-    /// When the vote of a required BGP session ends.
+    /// When the vote of a required BGP session ends, if it has one.
     pub fn vote_ends(&self) -> Option<Moment> {
-        self.sensing.bgp_vote_ends()
+        match self.session_vote {
+            Some(Verdict::Up | Verdict::Down) => self.sensing.bgp_vote_ends(),
+            Some(Verdict::Unknown(_)) | None => None,
+        }
     }
 
     /// What its outside address says since a moment.

@@ -48,7 +48,7 @@ KINDS = {kind.name: kind for kind in [
     _kind("icmp", UNKNOWN, "down", "only echo requests are dropped inside: no cause of the list is true, and AWS says UP"),
     _kind("bgp", "bgp_down", "aws", "probes pass, the session is not established", rest=_BGP_REST),
     _kind("prefix", "bgp_down", "named", "probes pass, the session is established, 10.0.0.0/16 is not announced", rest=_BGP_REST),
-    _kind("vpc", "vpc_unreachable", "through", "AWS's inside address answers, the host in the VPC does not"),
+    _kind("vpc", "vpc_unreachable", "through", "AWS's inside address answers, the host in the VPC does not", rest=_BGP_REST),
     _kind("loss", "lossy_path", "degraded", "some of the packets are lost", (10, 25)),
     _kind("delay", "slow_path", "degraded", "the round trip is hundreds of times the usual", (100, 400)),
     _kind("mtu", "mtu", "named", "small packets pass, large ones do not", (700, 1250), rest=_MTU_REST),

@@ -11,7 +11,7 @@ use bothends::domain::fact::Fact;
 use bothends::domain::names::{End, Kind, Routing};
 use bothends::domain::plan::{Plan, SensorRules, TunnelPlan, VpnPlan};
 use bothends::domain::sensor::{
-    BgpSession, Child, Finding, Ike, Ipsec, Path, Reach, Refusal, SensorKind, Trace, Unavailable,
+    BgpSession, Child, Finding, Ike, Ipsec, Mtu, Path, Reach, Refusal, SensorKind, Trace, Unavailable,
 };
 use bothends::domain::side::{Lead, Side};
 use bothends::domain::status::TunnelStatus;
@@ -75,6 +75,8 @@ fn all_is_well(bgp_required: bool) -> World {
         sees(&mut world, n, path(ANSWERS, ANSWERS));
         sees(&mut world, n, ipsec(STANDS, Some(child(100, 100))));
         sees(&mut world, n, session(true));
+        sees(&mut world, n, Finding::Trace(Ok(Trace { at: WALL, hops: Vec::new(), reached: true })));
+        sees(&mut world, n, Finding::Mtu(Ok(Mtu { largest: Some(1438), tried: 1500 })));
     }
     world.run(secs(300));
     assert_eq!((cause(&world, 1), cause(&world, 2)), (None, None));
@@ -320,6 +322,7 @@ fn a_required_session_votes_and_its_silence_does_not() {
 #[test]
 fn a_failed_look_does_not_take_a_name_away() {
     let mut world = all_is_well(false);
+    sees(&mut world, 1, Finding::Ipsec(Err(Unavailable::TimedOut)));
     world.line(1, Line::Swallows);
     sees(&mut world, 1, path(Reach::Silent, ANSWERS));
     world.run(secs(10));

@@ -148,7 +148,8 @@ fn one_way() {
     is_unknown(&stands(true, Some(true), Some(true)));
     is_unknown(&stands(true, None, None));
     let with = |bgp, symptoms: Symptoms| Symptoms { bgp, ..symptoms };
-    names(&with(session(true), stands(false, None, None)), C::IpsecOneWay, Certain);
+    names(&with(session(true), stands(false, Some(true), None)), C::IpsecOneWay, Certain);
+    is_unknown(&with(session(true), stands(false, None, None)));
     names(&with(session(false), stands(false, Some(true), Some(true))), C::IpsecOneWay, Likely);
     // BGP passes both ways: only our echoes are lost.
     for sign in [BgpSign::Established, BgpSign::WithoutPolicy, BgpSign::PrefixMissing("10.0.0.0/16".into())] {
