@@ -4,7 +4,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -52,6 +52,11 @@ fuzz: ## hostile neighbours: random answers for the parsers of every target, eac
 demo: setup ## two real tunnels, a story that checks itself (KEEP=1 leaves it running; SINK=ops_center or webhook)
 	cargo build --locked --bin bothends --example aws-stand-in
 	@SINK=$(SINK) python3 tests/demo/story.py
+
+evidence-cost: setup ## what the evidence costs in CPU time, on two healthy tunnels (BIN=daemon; ROUNDS=3 SECONDS=60)
+	$(if $(BIN),,cargo build --locked --release)
+	cargo build --locked --example aws-stand-in
+	@BIN=$(BIN) ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) python3 tests/causes/cost.py
 
 causes: setup ## how often the right cause is named: N=10 faults of each kind on real tunnels (KINDS="psk nat", SEED=n, JOBS=2, OUT=table.md)
 	cargo build --locked --bin bothends --example aws-stand-in

@@ -113,6 +113,10 @@ fn clue(clue: &Clue) -> String {
         Clue::OtherOutsideAnswers => "the other tunnel's outside address answers",
         Clue::OtherOutsideSilent => "nor does the other tunnel's outside address",
         Clue::PathEndsAt { hop, address } => return format!("the path ends at hop {hop} ({address})"),
+        Clue::Hops { now, before } => {
+            let before = before.as_deref().map(|before| format!("; when it arrived: {}", hops(before)));
+            return format!("hops now: {}{}", hops(now), before.unwrap_or_default());
+        }
         Clue::ReplacementUnderWay => "AWS has announced or made a replacement of this endpoint for this time",
         Clue::IkeAbsent => "there is no IKE SA",
         Clue::IkeConnecting => "the IKE SA is being negotiated without an answer",
@@ -151,6 +155,11 @@ fn clue(clue: &Clue) -> String {
         }
     };
     text.to_owned()
+}
+
+fn hops(hops: &[Option<IpAddr>]) -> String {
+    let shown = hops.iter().map(|hop| hop.map_or_else(|| "*".to_owned(), |hop| hop.to_string()));
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The first thing to do; `None` where the cause is not known.

@@ -233,6 +233,13 @@ pub enum Clue {
         /// Its address.
         address: IpAddr,
     },
+    /// The hops to the outside address, for comparison.
+    Hops {
+        /// After the break.
+        now: Hops,
+        /// When it last arrived; `None` if it never did.
+        before: Option<Hops>,
+    },
     /// AWS may be replacing the endpoint at this time.
     ReplacementUnderWay,
     /// The connection is configured, and there is no IKE SA.
@@ -395,6 +402,9 @@ pub enum UplinkSign {
     Silent,
 }
 
+/// What answered at each distance, from 1 on; `None` did not.
+pub type Hops = Arc<[Option<IpAddr>]>;
+
 /// Everything that the table reads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Symptoms {
@@ -418,6 +428,8 @@ pub struct Symptoms {
     pub interface: Option<Link>,
     /// The last hop that answered after the break, with its distance, where the trace did not arrive.
     pub path_ends_at: Option<(u8, IpAddr)>,
+    /// The hops of that trace, and of the last one that arrived.
+    pub hops: Option<(Hops, Option<Hops>)>,
     /// Whether AWS may be replacing the endpoint.
     pub replacement: bool,
     /// Whether AWS says that IPsec is up, as of after the break.
@@ -580,6 +592,7 @@ fn silent(seen: &Symptoms) -> Diagnosis {
             return named(Cause::PathToAws, Confidence::Likely, clues);
         };
         clues.push(Clue::PathEndsAt { hop, address });
+        clues.extend(seen.hops.clone().map(|(now, before)| Clue::Hops { now, before }));
         named(Cause::PathToAws, Confidence::Certain, clues)
     };
     match (&seen.references, &seen.others) {

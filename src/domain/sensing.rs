@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cause::{BgpSign, Flow, IpsecSign, OutsideSign, Sign, UplinkSign};
+use super::cause::{BgpSign, Flow, Hops, IpsecSign, OutsideSign, Sign, UplinkSign};
 use super::fact::Effects;
 use super::names::TunnelId;
 use super::plan::SensorRules;
@@ -485,9 +485,11 @@ impl Sensing {
         now.since(self.well_since)
     }
 
-    /// The trace of the last break, and the last good one.
-    pub fn traces(&self) -> (Option<&Trace>, Option<&Trace>) {
-        (self.break_trace.as_ref().map(|(_, trace)| trace), self.good_trace.as_ref())
+    /// The hops of a trace of after the break that did not arrive, and of the last good one.
+    pub fn hops(&self, since: Moment) -> Option<(Hops, Option<Hops>)> {
+        let (asked, trace) = self.break_trace.as_ref()?;
+        let of = |trace: &Trace| Hops::from(trace.hops.as_slice());
+        (*asked >= since && !trace.reached).then(|| (of(trace), self.good_trace.as_ref().map(of)))
     }
 
     /// Its part of `/status`.

@@ -874,6 +874,7 @@ impl Tunnel {
             others,
             interface: sensing.interface(since),
             path_ends_at: sensing.path_ends_at(since),
+            hops: sensing.hops(since),
             replacement: self.replaced(now),
             aws_ipsec: self.remote.says_ipsec_is_up(since),
             hosts_missing: if settles { None } else { self.hosts_missing() },

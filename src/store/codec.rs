@@ -286,6 +286,7 @@ stored! {
         OtherOutsideAnswers,
         OtherOutsideSilent,
         PathEndsAt { hop: u8, address: IpAddr },
+        Hops { now: Arc<[Option<IpAddr>]>, before: Option<Arc<[Option<IpAddr>]>> },
         ReplacementUnderWay,
         IkeAbsent,
         IkeConnecting,

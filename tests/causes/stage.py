@@ -104,6 +104,8 @@ class Stage:
         self.environment = {"LAB_NAME": name, "LAB_OWNER": str(os.getpid()), "LAB_BGP": bgp}
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="bothends-causes-"))
         self.children = []
+        self.configure = configuration
+        self.binary = TARGET / "bothends"
         self.healed = {number: 0.0 for number in OUTSIDE}
 
     def lab(self, *args):
@@ -116,10 +118,15 @@ class Stage:
         self.lab("up")
         self._start("aws-stand-in", [TARGET / "examples" / "aws-stand-in", "--settings", ROOT / "tests" / "demo" / "aws.json",
                                      "--listen", STAND_IN, "--follow", f"{LAB} aws-view"], self.environment)
+        self.restart(self.configure)
+
+    def restart(self, configure):
+        """Starts the daemon with the text that `configure` makes, ending one that runs; its process id."""
+        self._end("bothends")
         config = self.directory / "bothends.toml"
-        config.write_text(configuration(f"/run/{self.name}-lab", self.bgp))
-        self._start("bothends", [TARGET / "bothends", "run", "--config", config],
-                    {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
+        config.write_text(configure(f"/run/{self.name}-lab", self.bgp))
+        return self._start("bothends", [self.binary, "run", "--config", config],
+                           {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
 
     def status(self):
         """The daemon's /status; None while it does not answer."""
@@ -140,14 +147,8 @@ class Stage:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
 
     def down(self):
-        while self.children:
-            _, child = self.children.pop()
-            child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(6)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        for name, _ in reversed(list(self.children)):
+            self._end(name)
         self.kept.mkdir(parents=True, exist_ok=True)
         for directory, logs in ((self.directory, "*.log"), (pathlib.Path(f"/run/{self.name}-lab"), "*cgw*.log")):
             for log in directory.glob(logs):
@@ -163,3 +164,15 @@ class Stage:
             child = subprocess.Popen([*self.gateway, *map(str, command)], env=clean, stdin=subprocess.DEVNULL,
                                      stdout=output, stderr=output, start_new_session=True)
         self.children.append((name, child))
+        # `ip netns exec` becomes the command.
+        return child.pid
+
+    def _end(self, name):
+        for child in [child for known, child in self.children if known == name]:
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(6)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        self.children = [(known, child) for known, child in self.children if known != name]

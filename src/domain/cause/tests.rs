@@ -25,6 +25,7 @@ fn down() -> Symptoms {
         others: Sign::Dark,
         interface: None,
         path_ends_at: None,
+        hops: None,
         replacement: false,
         aws_ipsec: None,
         hosts_missing: None,
@@ -91,6 +92,10 @@ fn the_uplink_and_the_path() {
     names(&answers(Seen(UplinkSign::Answers)), C::PathToAws, Likely);
     let traced = Symptoms { path_ends_at: Some(HOP), ..answers(Seen(UplinkSign::Answers)) };
     names(&traced, C::PathToAws, Certain);
+    let (now, before): (Hops, Hops) = (vec![None, Some(HOP.1)].into(), vec![Some(HOP.1), Some(HOP.1)].into());
+    let with_hops = Symptoms { hops: Some((now.clone(), Some(before.clone()))), ..traced.clone() };
+    let kept = diagnose(&with_hops).unwrap().clues;
+    assert!(kept.contains(&Clue::Hops { now, before: Some(before) }), "the trace is kept: {kept:?}");
     is_unknown(&answers(Awaited));
     let others = |sign| Symptoms { others: sign, ..silent.clone() };
     names(&others(Seen(UplinkSign::Silent)), C::UplinkDown, Possible);
@@ -379,6 +384,7 @@ fn symptoms() -> impl Strategy<Value = Symptoms> {
                 others,
                 interface,
                 path_ends_at: traced.then_some(HOP),
+                hops: None,
                 replacement,
                 aws_ipsec,
                 hosts_missing,

@@ -169,6 +169,10 @@ fn id() -> impl Strategy<Value = IncidentId> {
     })
 }
 
+fn hops() -> impl Strategy<Value = Arc<[Option<IpAddr>]>> {
+    proptest::collection::vec(option::of(any::<IpAddr>()), 0..5).prop_map(Arc::from)
+}
+
 fn clue() -> impl Strategy<Value = Clue> {
     let plain = select(vec![
         Clue::IkeDaemonNotRunning,
@@ -210,6 +214,7 @@ fn clue() -> impl Strategy<Value = Clue> {
         select(Refusal::ALL.to_vec()).prop_map(Clue::PeerRefused),
         select(vec![Link::Up, Link::Down, Link::Missing]).prop_map(Clue::UplinkInterface),
         (any::<u8>(), any::<IpAddr>()).prop_map(|(hop, address)| Clue::PathEndsAt { hop, address }),
+        (hops(), option::of(hops())).prop_map(|(now, before)| Clue::Hops { now, before }),
         words().prop_map(Clue::BgpState),
         words().prop_map(Clue::BgpLastError),
         words().prop_map(Clue::PrefixMissing),
