@@ -164,14 +164,15 @@ fn check_vitals(vitals: &mut Vitals, inputs: &Inputs, watchdog: &mut Watchdog, n
 /// Whether a fact changes what the status shows at a glance.
 const fn is_news(fact: &Fact) -> bool {
     match fact {
-        Fact::EchoEnded { .. }
+        // An uplink that dies changes the cause of every tunnel: the next regular status is soon enough.
+        Fact::CauseChanged { .. }
+        | Fact::EchoEnded { .. }
         | Fact::TicksSkipped { .. }
         | Fact::RollupReady(_)
         | Fact::CouldVote { .. } => false,
         Fact::Suspicion { .. }
         | Fact::ViewChanged { .. }
         | Fact::AssessmentChanged { .. }
-        | Fact::CauseChanged { .. }
         | Fact::QualityChanged { .. }
         | Fact::SeenUp(_)
         | Fact::IncidentPending { .. }

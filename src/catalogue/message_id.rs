@@ -249,7 +249,7 @@ records! {
         "Our end: see the previous journal record (END_UNKNOWN, NEVER_ANSWERED, CANNOT_PROBE, …). Then check"
         "the tunnel as under BOTH_ENDS_DOWN: `bothends status`, `swanctl --list-sas`.";
 
-    CAUSE_NAMED = "95732c1a58804c0981ba865746b2ea0c" [Warn, Info] By(Tunnel)
+    CAUSE_NAMED = "95732c1a58804c0981ba865746b2ea0c" [Warn, Info] By(Cause)
         "the cause of a tunnel's trouble was named, or is another now"
         fields [CAUSE CONFIDENCE TUNNEL_IP VPN_ID] some [LIKELY_SIDE]
         subject "Tunnel @TUNNEL_IP@ of @VPN_ID@: the cause is @CAUSE@ (@CONFIDENCE@)"
@@ -258,7 +258,7 @@ records! {
         "unknown: it supports none of the list. Which evidence is gathered, and how to add some:"
         "/usr/share/doc/bothends/evidence.md. A cause never changes a verdict and pages nobody by itself.";
 
-    CAUSE_GONE = "543a215c349c49e1932c946bf9d4c3fa" [Info] By(Tunnel)
+    CAUSE_GONE = "543a215c349c49e1932c946bf9d4c3fa" [Info] By(Cause)
         "the cause of a tunnel's trouble is gone"
         fields [TUNNEL_IP VPN_ID] some []
         subject "Nothing is wrong with tunnel @TUNNEL_IP@ of @VPN_ID@ any more"

@@ -170,7 +170,8 @@ impl Problem {
             | Lack::AddressMissing
             | Lack::NotPermitted
             | Lack::NoSocket
-            | Lack::Silent => {
+            | Lack::Silent
+            | Lack::SessionUnknown => {
                 let rest = if *decidable {
                     "Another tunnel of it has both votes."
                 } else {
@@ -336,6 +337,10 @@ const fn lacking(lack: Lack) -> (Code, &'static str) {
         }
         Lack::NoSocket => (Code::ProbeFailing, "the kernel gives no ICMP socket"),
         Lack::Silent => (Code::ProbeSilent, "nothing was probed for too long"),
+        Lack::SessionUnknown => (
+            Code::ProbeSilent,
+            "probes pass, but the BGP session is required and its daemon does not answer: see `bothends check`",
+        ),
     }
 }
 

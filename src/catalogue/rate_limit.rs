@@ -22,6 +22,8 @@ pub enum LimitKey {
     Tunnel,
     /// The quality of a tunnel.
     Quality,
+    /// The cause of a tunnel's trouble.
+    Cause,
     /// The state of a kind of incident of a connection, between two records that page or resolve.
     Condition,
     /// The growth of an incident's timeline.
@@ -60,7 +62,7 @@ impl LimitKey {
     pub const fn fields(self) -> &'static [&'static str] {
         match self {
             Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
-            Self::Tunnel | Self::Quality => &["VPN_ID", "TUNNEL_IP"],
+            Self::Tunnel | Self::Quality | Self::Cause => &["VPN_ID", "TUNNEL_IP"],
             Self::Condition | Self::Timeline => &["VPN_ID", "KIND"],
             Self::Check => &["VPN_ID", "TUNNEL_IP", "CHECK"],
             // A host votes for one address.
@@ -92,9 +94,13 @@ impl LimitKey {
     /// adds at most one record in this time.
     pub const fn at_rest_after(self) -> Option<Duration> {
         match self {
-            Self::End | Self::Tunnel | Self::Quality | Self::Condition | Self::Check | Self::Address => {
-                Some(Duration::from_secs(20))
-            }
+            Self::End
+            | Self::Tunnel
+            | Self::Quality
+            | Self::Cause
+            | Self::Condition
+            | Self::Check
+            | Self::Address => Some(Duration::from_secs(20)),
             // A request that fails every minute is not a new problem each time.
             Self::Problem => Some(Duration::from_secs(2 * 60)),
             Self::Timeline | Self::Evidence | Self::Happening | Self::Library => None,
@@ -108,6 +114,7 @@ impl LimitKey {
             Self::End
             | Self::Tunnel
             | Self::Quality
+            | Self::Cause
             | Self::Condition
             | Self::Timeline
             | Self::Check

@@ -16,7 +16,7 @@
 //! | the outside address and every reference are silent | `uplink_down` | certain |
 //! | the outside addresses of all tunnels are silent, no reference is configured | `uplink_down` | possible |
 //! | the outside address is silent, another host on the uplink answers; AWS may be replacing the endpoint | `aws_maintenance` | likely |
-//! | the outside address is silent, another host on the uplink answers | `path_to_aws` | likely; certain where a trace shows the end |
+//! | the outside address is silent, another host on the uplink answers | `path_to_aws` | likely; certain where hops that answered in calm do not |
 //! | the outside address is silent, and nothing else is known of the uplink | `unknown` | |
 //! | AWS may be replacing the endpoint | `aws_maintenance` | likely |
 //! | no IKE SA, or one that is not answered; the outside address answers | `ike_down` | certain |
@@ -519,10 +519,27 @@ fn lost(seen: &Symptoms) -> Diagnosis {
     if let Some(diagnosis) = here.or_else(|| refused(seen)).or_else(|| path(seen)) {
         return diagnosis;
     }
-    if seen.replacement {
+    let found = ipsec(seen);
+    let may_be_aws = seen.loss != Some(Loss::NoPath)
+        && match found.cause {
+            Cause::Unknown => seen.ipsec != Sign::Awaited,
+            Cause::IkeDown | Cause::IpsecOneWay => true,
+            Cause::UplinkDown
+            | Cause::PathToAws
+            | Cause::AwsMaintenance
+            | Cause::IkeRejected
+            | Cause::BgpDown
+            | Cause::VpcUnreachable
+            | Cause::Mtu
+            | Cause::LossyPath
+            | Cause::SlowPath
+            | Cause::GatewayConfig
+            | Cause::GatewayHost => false,
+        };
+    if seen.replacement && may_be_aws {
         return named(Cause::AwsMaintenance, Confidence::Likely, vec![Clue::ReplacementUnderWay]);
     }
-    ipsec(seen)
+    found
 }
 
 fn this_host(seen: &Symptoms) -> Option<Diagnosis> {
@@ -591,9 +608,13 @@ fn silent(seen: &Symptoms) -> Diagnosis {
         let Some((hop, address)) = seen.path_ends_at else {
             return named(Cause::PathToAws, Confidence::Likely, clues);
         };
+        // Where no hop beyond ever answered, the path may go on in silence.
+        let good = seen.hops.as_ref().and_then(|(_, good)| good.as_deref());
+        let between = good.and_then(|good| good.split_last()).map_or(&[][..], |(_, between)| between);
+        let is_cut = between.iter().skip(usize::from(hop)).any(Option::is_some);
         clues.push(Clue::PathEndsAt { hop, address });
         clues.extend(seen.hops.clone().map(|(now, before)| Clue::Hops { now, before }));
-        named(Cause::PathToAws, Confidence::Certain, clues)
+        named(Cause::PathToAws, if is_cut { Confidence::Certain } else { Confidence::Likely }, clues)
     };
     match (&seen.references, &seen.others) {
         (Sign::Seen(UplinkSign::Answers), _) => path(Clue::ReferencesAnswer),
@@ -716,6 +737,9 @@ fn answered(seen: &Symptoms) -> Option<Diagnosis> {
     let bgp = bgp(seen);
     if bgp.is_some() {
         return bgp;
+    }
+    if seen.hosts_missing.is_some() && seen.bgp == Sign::Awaited {
+        return Some(unknown(Vec::new()));
     }
     let certain = |cause, clue| Some(named(cause, Confidence::Certain, vec![clue]));
     if let Some((answering, of)) = seen.hosts_missing {

@@ -47,6 +47,10 @@ const VOTE_FOR: Duration = Duration::from_secs(30);
 const TRACE_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// The MTU is looked at this long after a recovery.
 const MTU_AFTER_RECOVERY: Duration = Duration::from_secs(10);
+/// A smaller MTU that lasts for this long is the usual one.
+const MTU_USUAL_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// While the MTU is too small, or a look failed, the next one follows after this long.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Sizes this close are the same.
 const MTU_TOLERANCE: u16 = 8;
 
@@ -101,6 +105,7 @@ pub struct Sensing {
     break_trace: Option<(Moment, Trace)>,
     mtu: Option<Mtu>,
     mtu_best: Option<u16>,
+    mtu_shrank_at: Option<Moment>,
 }
 
 impl Sensing {
@@ -124,6 +129,7 @@ impl Sensing {
             break_trace: None,
             mtu: None,
             mtu_best: None,
+            mtu_shrank_at: None,
         };
         sensing.set_rules(rules);
         sensing
@@ -170,7 +176,8 @@ impl Sensing {
 
     /// A sensor has answered.
     pub fn sensed(&mut self, asked: Moment, finding: Finding, now: Now) {
-        let Some(slot) = self.slots.get_mut(&finding.sensor()) else { return };
+        let kind = finding.sensor();
+        let Some(slot) = self.slots.get_mut(&kind) else { return };
         slot.in_flight = false;
         slot.as_of = Some(now);
         match &finding {
@@ -186,8 +193,17 @@ impl Sensing {
             Finding::Bgp(seen) => remember(&mut self.bgp, asked, seen.clone()),
             Finding::Path(seen) => {
                 if let Ok(path) = seen {
-                    self.outside_answered |= answers(path.outside);
-                    self.references_answered |= path.references.iter().any(|(_, reach)| answers(*reach));
+                    let well = self.mood.broken_since().is_none();
+                    let last = self.path.back().and_then(|(_, look)| look.as_ref().ok());
+                    // Who is silent in two looks while our probes are answered is no measure any more.
+                    let keep = |now: bool, before: Option<bool>, known: bool| {
+                        now || (known && !(well && before == Some(false)))
+                    };
+                    let outside = last.map(|path| answers(path.outside));
+                    self.outside_answered = keep(answers(path.outside), outside, self.outside_answered);
+                    let references = last.map(reference_answers);
+                    self.references_answered =
+                        keep(reference_answers(path), references, self.references_answered);
                 }
                 remember(&mut self.path, asked, seen.clone());
             }
@@ -203,10 +219,21 @@ impl Sensing {
             Finding::Mtu(Ok(mtu)) => {
                 self.mtu = Some(*mtu);
                 self.mtu_best = self.mtu_best.max(mtu.largest);
+                self.mtu_shrank_at = match (self.mtu_shrank(), self.mtu_shrank_at) {
+                    // What has lasted for a day is what passes here.
+                    (Some((now, _)), Some(since)) if asked.since(since) >= MTU_USUAL_AFTER => {
+                        self.mtu_best = Some(now);
+                        None
+                    }
+                    (Some(_), since) => Some(since.unwrap_or(asked)),
+                    (None, _) => None,
+                };
             }
             Finding::Trace(Err(_)) | Finding::Mtu(Err(_)) => {}
         }
-        slot.last = Some(finding);
+        if let Some(slot) = self.slots.get_mut(&kind) {
+            slot.last = Some(finding);
+        }
     }
 
     fn slot_due(&self, kind: SensorKind, slot: &Slot) -> Option<Moment> {
@@ -230,6 +257,12 @@ impl Sensing {
 
     /// How long after the last question the next one follows; `None` as long as this mood lasts.
     fn interval(&self, kind: SensorKind, asked: Moment) -> Option<Duration> {
+        let interval = self.interval_of_mood(kind, asked)?;
+        let votes = kind == SensorKind::Bgp && self.rules.bgp_required;
+        Some(if votes { interval.min(BRISK) } else { interval })
+    }
+
+    fn interval_of_mood(&self, kind: SensorKind, asked: Moment) -> Option<Duration> {
         let mood = match (kind, self.mood, self.beside) {
             (SensorKind::Path, Mood::Calm | Mood::Uneasy(_), Some(since)) => Mood::Broken(since),
             (_, mood, _) => mood,
@@ -238,37 +271,33 @@ impl Sensing {
             (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(CALM),
             // One look alone says nothing: the second one must not take half a minute.
             (SensorKind::Bgp, Mood::Calm) if self.session_is_odd() => Some(FAST),
-            (SensorKind::Bgp, Mood::Calm) => Some(if self.rules.bgp_required { BRISK } else { CALM }),
+            (SensorKind::Bgp, Mood::Calm) => Some(CALM),
             (SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path, Mood::Uneasy(since)) => {
-                Some(if asked.since(since) < FAST_FOR { FAST } else { BRISK })
+                Some(pace(asked.since(since)))
             }
             (
                 SensorKind::Ipsec | SensorKind::Bgp | SensorKind::Path,
                 Mood::Broken(since) | Mood::Down(since),
-            ) => {
-                let lasted = asked.since(since);
-                Some(if lasted < FAST_FOR {
-                    FAST
-                } else if lasted < BRISK_FOR {
-                    BRISK
-                } else {
-                    CALM
-                })
-            }
+            ) => Some(pace(asked.since(since))),
             // One at the break, once more after a failure, and the last good one from calm.
             (SensorKind::Trace, Mood::Down(since)) if asked < since => Some(since.since(asked)),
-            (SensorKind::Trace, Mood::Down(_)) => {
-                let failed =
-                    self.slots.get(&kind).and_then(|slot| slot.last.as_ref()?.unavailable()).is_some();
-                failed.then_some(CALM)
+            (SensorKind::Trace, Mood::Down(_)) => self.has_failed(kind).then_some(CALM),
+            (SensorKind::Trace, Mood::Calm | Mood::Uneasy(_)) => {
+                Some(if self.has_failed(kind) { AGAIN } else { TRACE_EVERY })
             }
-            (SensorKind::Trace, Mood::Calm | Mood::Uneasy(_)) => Some(TRACE_EVERY),
             (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) if asked < self.well_since => {
                 Some(self.well_since.since(asked) + MTU_AFTER_RECOVERY)
             }
-            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) => Some(self.rules.mtu_interval),
+            (SensorKind::Mtu, Mood::Calm | Mood::Uneasy(_)) => {
+                let again = self.has_failed(kind) || self.mtu_shrank().is_some();
+                Some(if again { self.rules.mtu_interval.min(AGAIN) } else { self.rules.mtu_interval })
+            }
             (SensorKind::Trace, Mood::Broken(_)) | (SensorKind::Mtu, Mood::Broken(_) | Mood::Down(_)) => None,
         }
+    }
+
+    fn has_failed(&self, kind: SensorKind) -> bool {
+        self.slots.get(&kind).and_then(|slot| slot.last.as_ref()?.unavailable()).is_some()
     }
 
     fn session_is_odd(&self) -> bool {
@@ -385,13 +414,14 @@ impl Sensing {
         }
         let mut looks = self.bgp.iter().rev().filter_map(|(asked, look)| Some((*asked, look.as_ref().ok()?)));
         let (last, before) = (looks.next(), looks.next());
+        let fresh = |asked: Moment| now.since(asked) <= VOTE_FOR;
         Some(match (last, before) {
-            (Some((asked, _)), _) if now.since(asked) > VOTE_FOR => Verdict::Unknown(Why::BgpUnknown),
+            (Some((asked, _)), _) if !fresh(asked) => Verdict::Unknown(Why::BgpUnknown),
             (Some((_, session)), _) if session.established => Verdict::Up,
-            (Some(_), Some((_, earlier))) if !earlier.established => Verdict::Down,
+            (Some(_), Some((asked, earlier))) if fresh(asked) && !earlier.established => Verdict::Down,
             // One look alone takes no vote away.
-            (Some(_), Some(_)) => Verdict::Up,
-            (Some(_), None) | (None, _) => Verdict::Unknown(Why::BgpUnknown),
+            (Some(_), Some((asked, _))) if fresh(asked) => Verdict::Up,
+            (Some(_), Some(_) | None) | (None, _) => Verdict::Unknown(Why::BgpUnknown),
         })
     }
 
@@ -520,10 +550,25 @@ fn remember<T>(looks: &mut VecDeque<(Moment, T)>, asked: Moment, look: T) {
     looks.push_back((asked, look));
 }
 
+fn reference_answers(path: &Path) -> bool {
+    path.references.iter().any(|(_, reach)| answers(*reach))
+}
+
 const fn answers(reach: Reach) -> bool {
     match reach {
         Reach::Answers { .. } => true,
         Reach::Silent | Reach::NoRoute | Reach::Blocked | Reach::NotSent => false,
+    }
+}
+
+/// How soon the next look follows, where something has been odd or broken for this long.
+const fn pace(lasted: Duration) -> Duration {
+    if lasted.as_secs() < FAST_FOR.as_secs() {
+        FAST
+    } else if lasted.as_secs() < BRISK_FOR.as_secs() {
+        BRISK
+    } else {
+        CALM
     }
 }
 

@@ -81,6 +81,10 @@ pub struct Tunnel {
     diagnosed_since: Now,
     /// Since when the evidence no longer names the cause that is still shown.
     doubted: Option<Moment>,
+    /// Since when our probes are lost; kept until the verdict is another one.
+    broke: Option<Moment>,
+    /// Whether the last word on its quality was degraded; at the start an earlier run's may have been.
+    may_be_degraded: bool,
     /// The vote of a required BGP session, as last judged.
     session_vote: Option<Verdict>,
     maintenance: MaintenanceState,
@@ -147,6 +151,8 @@ impl Tunnel {
             diagnosis: None,
             diagnosed_since: now,
             doubted: None,
+            broke: None,
+            may_be_degraded: true,
             session_vote: None,
             maintenance: MaintenanceState::NotAsked,
             accepted_routes: None,
@@ -292,6 +298,11 @@ impl Tunnel {
             self.quality_since = at;
         }
         let (tunnel, to) = (self.plan.id.clone(), self.quality());
+        match to {
+            Quality::Degraded(_) => self.may_be_degraded = true,
+            Quality::Good => self.may_be_degraded = false,
+            Quality::Unknown => {}
+        }
         fx.facts.extend(before.map(|from| Fact::QualityChanged { tunnel, from, to, at }));
         before
     }
@@ -435,8 +446,8 @@ impl Tunnel {
             degraded: match self.quality() {
                 Quality::Degraded(_) => Truth::True,
                 Quality::Good => Truth::False,
-                // Where it never answered there is nothing to wait for.
-                Quality::Unknown if self.local_seen_up => Truth::Unknown,
+                // Where it never answered, or was well to the last, there is nothing to wait for.
+                Quality::Unknown if self.local_seen_up && self.may_be_degraded => Truth::Unknown,
                 Quality::Unknown => Truth::False,
             },
         }
@@ -511,6 +522,10 @@ impl Tunnel {
     fn judge_local(&mut self, now: Now) -> Option<Verdict> {
         let unasked = Verdict::Unknown(Self::why_unasked(self.plan.role));
         let checks = self.votes().into_iter().map(|(verdict, _)| verdict).reduce(worst);
+        self.broke = match self.checks.first() {
+            Some(check) if check.verdict() == Verdict::Down => self.broke.or(fell_silent(check)),
+            Some(_) | None => None,
+        };
         let session = self.sensing.bgp_vote(now.mono);
         self.session_vote = session;
         let said = checks.map_or(unasked, |checks| session.map_or(checks, |session| worst(checks, session)));
@@ -793,13 +808,14 @@ impl Tunnel {
 
     fn mood(&self, now: Moment) -> Mood {
         let Some(check) = self.checks.first() else { return Mood::Calm };
-        let since = || {
-            let evidence = check.evidence();
-            evidence.last_reply.or(evidence.first_loss).map_or(self.local.since.mono, |at| at.mono)
-        };
+        let since = || fell_silent(check).unwrap_or(self.local.since.mono);
         match check.verdict() {
-            Verdict::Down => Mood::Down(since()),
+            // A single reply does not make what was seen before it old.
+            Verdict::Down => Mood::Down(self.broke.unwrap_or_else(since)),
             Verdict::Up if check.is_suspect() => Mood::Broken(since()),
+            Verdict::Up if self.hosts_silent_since().is_some() => {
+                self.hosts_silent_since().map_or(Mood::Calm, Mood::Uneasy)
+            }
             Verdict::Up => match self.assessment {
                 Assessment::Down | Assessment::Disputed(_) | Assessment::Unconfirmed(_) => {
                     Mood::Uneasy(self.assessed_since.mono)
@@ -812,6 +828,14 @@ impl Tunnel {
             Verdict::Unknown(Why::Starting) => Mood::Calm,
             Verdict::Unknown(_) => Mood::Uneasy(check.since().mono),
         }
+    }
+
+    /// Since when hosts behind the tunnel do not answer, where one is suspect or Down.
+    fn hosts_silent_since(&self) -> Option<Moment> {
+        let silent = |check: &&Check| check.verdict() == Verdict::Down || check.is_suspect();
+        let behind =
+            self.checks.iter().skip(1).filter(|check| check.verdict() != Verdict::Unknown(Why::Starting));
+        behind.filter(silent).filter_map(|check| check.evidence().first_loss).map(|at| at.mono).min()
     }
 
     /// Whether AWS may be replacing the endpoint, or has just done so.
@@ -863,12 +887,17 @@ impl Tunnel {
         // A session that falls while an echo is overdue falls with the tunnel.
         let settles = inside == Verdict::Up
             && (mood.broken_since().is_some() || sensing.well_for(now.mono) < SESSION_SETTLES_WITHIN);
+        // Hosts behind the tunnel also fall silent with a lost route: a session's state of before that says nothing.
+        let session_since = match inside {
+            Verdict::Up => self.hosts_silent_since().unwrap_or(since),
+            Verdict::Down | Verdict::Unknown(_) => since,
+        };
         Symptoms {
             inside,
             loss: evidence.last_loss,
             carrying: self.carrying,
             ipsec: sensing.ipsec_sign(since, interval),
-            bgp: if settles { Sign::Awaited } else { sensing.bgp_sign(since) },
+            bgp: if settles { Sign::Awaited } else { sensing.bgp_sign(session_since) },
             outside: sensing.outside_sign(since),
             references: sensing.references_sign(since),
             others,
@@ -890,6 +919,12 @@ impl Tunnel {
             },
         }
     }
+}
+
+/// The first lost echo after the last reply: what came before it is of before the break.
+fn fell_silent(check: &Check) -> Option<Moment> {
+    let evidence = check.evidence();
+    [evidence.first_loss, evidence.last_reply].into_iter().flatten().map(|at| at.mono).max()
 }
 
 /// What is remembered of a route: that its inside address has answered, and whether over this very route.

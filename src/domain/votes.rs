@@ -43,6 +43,8 @@ pub enum Lack {
     NoSocket,
     /// Nothing was probed for too long.
     Silent,
+    /// The BGP session is required, and its daemon does not say how it is.
+    SessionUnknown,
 }
 
 /// What an end has on a tunnel.
@@ -159,7 +161,7 @@ pub fn vote(tunnel: &TunnelStatus, end: End, stale_after: Duration, now: Now) ->
     let not_for_long = if heard_before { Vote::Has } else { Vote::NotYet };
     let after = |lasted: Duration, lack| if lasted > stale_after { Vote::Lacks(lack) } else { not_for_long };
     match why {
-        Why::BgpUnknown => Vote::Lacks(Lack::Silent),
+        Why::BgpUnknown => after(since, Lack::SessionUnknown),
         Why::Unused | Why::NotHere => Vote::NotExpected,
         // It says Down as soon as the connection does not work.
         Why::Shared => Vote::Has,

@@ -293,7 +293,8 @@ fn without_votes(status: &Status) -> Vec<OpenProblem> {
             | Lack::NeverAnswered
             | Lack::HostNeverAnswered
             | Lack::AddressMissing
-            | Lack::Silent => all.push(of_connection(&missing)),
+            | Lack::Silent
+            | Lack::SessionUnknown => all.push(of_connection(&missing)),
         }
     }
     all.extend(of_host.into_iter().map(|(lack, missing)| OpenProblem {

@@ -53,7 +53,8 @@ impl Sensor for PathSensor {
         while let Some(asked) = asking.join_next().await {
             answers.extend(asked);
         }
-        let links = links();
+        let named = subjects.iter().any(|subject| subject.uplink.interface.is_some());
+        let links = named.then(links).flatten();
         let find = |subject: &Arc<Subject>| -> Result<Path, Unavailable> {
             let reached = answers.get(&subject.uplink).ok_or(Unavailable::HostError)?;
             let reached = reached.as_ref().map_err(|why| *why)?;

@@ -98,8 +98,16 @@ async fn work(
             None => vec![unavailable(kind, Unavailable::NotThere); subjects.len()],
         };
         findings.resize(subjects.len(), unavailable(kind, Unavailable::TimedOut));
-        for (subject, finding) in subjects.iter().zip(findings) {
-            let sensed = Sensed { tunnel: subject.tunnel.clone(), asked, finding };
+        let found = subjects.iter().map(|subject| subject.tunnel.clone()).zip(findings);
+        // A reload has taken the others out of the configuration, and the core may not know yet.
+        let known: BTreeSet<&TunnelId> = subjects.iter().map(|subject| &subject.tunnel).collect();
+        let unknown: Vec<(TunnelId, Finding)> = asked_about
+            .iter()
+            .filter(|tunnel| !known.contains(tunnel))
+            .map(|tunnel| (tunnel.clone(), unavailable(kind, Unavailable::Skipped)))
+            .collect();
+        for (tunnel, finding) in found.chain(unknown) {
+            let sensed = Sensed { tunnel, asked, finding };
             if events.send(Event::Sensed(sensed)).await.is_err() {
                 return;
             }

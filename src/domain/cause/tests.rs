@@ -91,9 +91,11 @@ fn the_uplink_and_the_path() {
     names(&answers(Seen(UplinkSign::Silent)), C::UplinkDown, Certain);
     names(&answers(Seen(UplinkSign::Answers)), C::PathToAws, Likely);
     let traced = Symptoms { path_ends_at: Some(HOP), ..answers(Seen(UplinkSign::Answers)) };
-    names(&traced, C::PathToAws, Certain);
-    let (now, before): (Hops, Hops) = (vec![None, Some(HOP.1)].into(), vec![Some(HOP.1), Some(HOP.1)].into());
+    // Nothing beyond it has ever answered, as far as is known.
+    names(&traced, C::PathToAws, Likely);
+    let (now, before): (Hops, Hops) = (vec![None, Some(HOP.1)].into(), vec![Some(HOP.1); 6].into());
     let with_hops = Symptoms { hops: Some((now.clone(), Some(before.clone()))), ..traced.clone() };
+    names(&with_hops, C::PathToAws, Certain);
     let kept = diagnose(&with_hops).unwrap().clues;
     assert!(kept.contains(&Clue::Hops { now, before: Some(before) }), "the trace is kept: {kept:?}");
     is_unknown(&answers(Awaited));
@@ -239,6 +241,11 @@ fn aws_alone_says_down() {
 #[test]
 fn maintenance() {
     names(&Symptoms { replacement: true, ..down() }, C::AwsMaintenance, Likely);
+    // What is wrong on this gateway is wrong whatever AWS does.
+    let childless = Symptoms { replacement: true, ipsec: Seen(IpsecSign::ChildAbsent), ..down() };
+    names(&childless, C::GatewayConfig, Likely);
+    names(&Symptoms { replacement: true, loss: Some(Loss::NoPath), ..down() }, C::GatewayConfig, Likely);
+    is_unknown(&Symptoms { replacement: true, ipsec: Awaited, ..down() });
     let silent = Symptoms {
         replacement: true,
         outside: Seen(Out::Silent),

@@ -24,8 +24,8 @@ use crate::settings::Subject;
 /// The kernel's counters, and what they were at the last look.
 #[derive(Debug, Default)]
 pub struct Kernel {
-    last: BTreeMap<Arc<str>, Interface>,
-    last_no_states: Option<u64>,
+    /// Each interface in the last look at it, with the host's packets without an SA by then.
+    last: BTreeMap<Arc<str>, (Interface, Option<u64>)>,
 }
 
 /// An interface's counters.
@@ -47,7 +47,6 @@ impl Kernel {
         };
         // A kernel without these statistics just says less.
         let no_states = read("/proc/self/net/xfrm_stat").ok().and_then(|text| out_no_states(&text));
-        let without_state = self.last_no_states.zip(no_states).is_some_and(|(last, now)| now > last);
         let mut seen = BTreeMap::new();
         let found = subjects
             .iter()
@@ -55,18 +54,21 @@ impl Kernel {
                 let name = subject.interface.as_ref().ok_or(Unavailable::NotListed)?;
                 let mut ipsec = Ipsec::default();
                 if let Some(now) = interfaces.get(&**name) {
-                    let last = self.last.get(name);
-                    let unsent = without_state && last.is_some_and(|last| now.found_no_sa_since(last));
+                    let unsent = self.last.get(name).is_some_and(|(last, then)| {
+                        let grew = then.zip(no_states).is_some_and(|(then, now)| now > then);
+                        grew && now.found_no_sa_since(last)
+                    });
                     if !unsent {
                         ipsec.child = Some(now.child(index(name)?));
                     }
-                    seen.insert(Arc::clone(name), *now);
+                    seen.insert(Arc::clone(name), (*now, no_states));
                 }
                 Ok(ipsec)
             })
             .collect();
-        self.last = seen;
-        self.last_no_states = no_states;
+        // Looks are about some tunnels each: the others' counters stay.
+        self.last.retain(|name, _| interfaces.contains_key(&**name));
+        self.last.extend(seen);
         found
     }
 }
