@@ -436,3 +436,52 @@ fn awss_bytes_of_after_the_break_name_the_side() {
     world.run(secs(60));
     assert_eq!(lead(&world), None);
 }
+
+#[test]
+fn a_reference_that_died_in_calm_proves_nothing_at_the_next_break() {
+    let mut world = all_is_well(false);
+    for n in [1, 2] {
+        sees(&mut world, n, path(Reach::Silent, Reach::Silent));
+    }
+    world.run(secs(24 * 3600));
+    world.line(1, Line::Swallows);
+    sees(&mut world, 1, ipsec(Ike::Absent, None));
+    world.run(secs(10));
+    assert_eq!(cause(&world, 1), Some(Cause::IkeDown));
+}
+
+#[test]
+fn a_stray_reply_does_not_make_the_evidence_of_a_break_old() {
+    let mut world = all_is_well(false);
+    world.line(1, Line::Swallows);
+    sees(&mut world, 1, path(Reach::Silent, ANSWERS));
+    world.run(secs(60));
+    let traces = looks(&world, 1, SensorKind::Trace);
+    let changes = named(&world, 1).len();
+    for _ in 0..5 {
+        world.line(1, FAST);
+        world.run(secs(1));
+        world.line(1, Line::Swallows);
+        world.run(secs(30));
+    }
+    assert_eq!(status(&world, 1).local.verdict, Verdict::Down);
+    assert_eq!((looks(&world, 1, SensorKind::Trace), named(&world, 1).len()), (traces, changes));
+}
+
+#[test]
+fn a_vote_of_long_ago_takes_no_vote_away() {
+    let mut world = all_is_well(true);
+    sees(&mut world, 1, session(false));
+    world.aws(1, Aws::BgpDown);
+    world.run(secs(60));
+    assert_eq!(status(&world, 1).local.verdict, Verdict::Down);
+    // The BGP daemon hangs for an hour, and the first answer after that shows a session that is being set up.
+    sees(&mut world, 1, Finding::Bgp(Err(Unavailable::TimedOut)));
+    world.run(secs(3600));
+    sees(&mut world, 1, session(false));
+    let before = looks(&world, 1, SensorKind::Bgp);
+    while looks(&world, 1, SensorKind::Bgp) == before {
+        world.run(Duration::from_millis(500));
+    }
+    assert_eq!(status(&world, 1).local.verdict, Verdict::Unknown(Why::BgpUnknown));
+}

@@ -101,7 +101,7 @@ fn each_connection_in_conf_d_is_monitored_and_paged_by_its_own_settings_region_a
     }
     assert_eq!(
         daemon.vpn(MILAN)["phases"],
-        json!({ "outage": "clear", "redundancy_lost": "clear", "one_sided": "clear" })
+        json!({ "outage": "clear", "redundancy_lost": "clear", "one_sided": "clear", "degraded": "clear" })
     );
     assert_eq!(daemon.tunnel(&ONE)["assessment"], "healthy");
 }
