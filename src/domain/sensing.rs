@@ -54,6 +54,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Sizes this close are the same.
 const MTU_TOLERANCE: u16 = 8;
 
+/// The smallest of our probes: IPv4 and ICMP headers, and eight bytes.
+const PROBE_BYTES: u64 = 36;
+
 /// Counters that did not move for this long, and for three of our probes, have stopped.
 const STILL_FOR: Duration = Duration::from_millis(2500);
 /// After the delay of its dead peer detection an IKE daemon takes this long at most to show an unanswered check.
@@ -596,21 +599,31 @@ fn flow(looks: &[&(Moment, Result<Ipsec, Unavailable>)], since: Moment, interval
     let Some((last_asked, last)) = all.last().copied() else {
         return Flow { alive: false, outbound: None, inbound: None };
     };
-    let moved = |counter: fn(&Child) -> u64| {
+    // By how many bytes a counter grew, and in which time.
+    let growth = |counter: fn(&Child) -> u64| {
         let newest = last.child?;
         let mut before = all.iter().filter_map(|(asked, ipsec)| Some((*asked, ipsec.child?)));
         let (first_asked, first) = before.find(|(_, child)| child.id == newest.id)?;
-        if counter(&newest) > counter(&first) {
-            return Some(true);
-        }
-        let still = last_asked.since(first_asked) >= STILL_FOR.max(interval.saturating_mul(3));
-        still.then_some(false)
+        Some((counter(&newest).saturating_sub(counter(&first)), last_asked.since(first_asked)))
     };
+    let is_long = |window: Duration| window >= STILL_FOR.max(interval.saturating_mul(3));
+    // A stray packet of the host itself is no flow: what counts is what our probes alone must make.
+    let outbound = growth(|child| child.bytes_out).and_then(|(bytes, window)| {
+        let probes = window.as_nanos() / interval.as_nanos().max(1);
+        let ours = u64::try_from(probes).unwrap_or(u64::MAX).saturating_mul(PROBE_BYTES);
+        let leaves = bytes > 0 && bytes >= ours / 2;
+        let stays = bytes < ours / 4 && is_long(window);
+        (leaves || stays).then_some(leaves)
+    });
+    let inbound = growth(|child| child.bytes_in).and_then(|(bytes, window)| {
+        let comes = bytes > 0;
+        (comes || is_long(window)).then_some(comes)
+    });
     let checked_from = last.dpd_delay.filter(|delay| !delay.is_zero()).map(|delay| since + delay);
     let alive = checked_from.is_some_and(|from| {
         let answered = |ipsec: &Ipsec| ipsec.ike == Some(Ike::Established { unanswered: false });
         last_asked >= from + DPD_SHOWS_WITHIN
             && all.iter().filter(|(asked, _)| *asked >= from).all(|(_, ipsec)| answered(ipsec))
     });
-    Flow { alive, outbound: moved(|child| child.bytes_out), inbound: moved(|child| child.bytes_in) }
+    Flow { alive, outbound, inbound }
 }

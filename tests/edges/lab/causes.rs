@@ -8,6 +8,8 @@ use super::stage::{BgpDaemon, Config, OUTSIDE, Stage};
 
 /// Where no cause of the list is true, none must be named while AWS is polled so often.
 const UNNAMED_FOR_POLLS: usize = 3;
+/// After a fault; the lab's hold time is shorter than so many polls.
+const RIGHT_FOR_POLLS: usize = 3;
 
 /// A fault of the lab and the causes that are right for it; none if none is.
 struct Fault {
@@ -115,11 +117,21 @@ fn each_is_named(bgp: BgpDaemon, faults: &[Fault]) {
             stage.eventually(&format!("a cause of {kind} {value:?} is named"), look);
         }
         stage.lab.heal(&place);
-        stage.becomes_healthy();
-        for outside in OUTSIDE {
-            stage.eventually("nothing is to be explained", || cause(&stage, outside).is_none());
-        }
+        settles(&stage);
     }
+}
+
+/// Waits until everything is right, and stays so: a BGP session whose hold time had begun to run out may end after its healing.
+fn settles(stage: &Stage) {
+    let mut since = stage.aws.polls();
+    stage.eventually("everything is right for some polls", || {
+        let is_right =
+            |outside: &str| stage.assessment(outside) == "healthy" && cause(stage, outside).is_none();
+        if !OUTSIDE.iter().all(|outside| is_right(outside)) {
+            since = stage.aws.polls();
+        }
+        stage.aws.polls() >= since + RIGHT_FOR_POLLS
+    });
 }
 
 /// The cause that is named for a tunnel, if there is anything to explain.
