@@ -611,9 +611,8 @@ fn flow(looks: &[&(Moment, Result<Ipsec, Unavailable>)], since: Moment, interval
     let outbound = growth(|child| child.bytes_out).and_then(|(bytes, window)| {
         let probes = window.as_nanos() / interval.as_nanos().max(1);
         let ours = u64::try_from(probes).unwrap_or(u64::MAX).saturating_mul(PROBE_BYTES);
-        let leaves = bytes > 0 && bytes >= ours / 2;
-        let stays = bytes < ours / 4 && is_long(window);
-        (leaves || stays).then_some(leaves)
+        let (leaves, stays) = (bytes >= ours / 2, bytes < ours / 4);
+        (is_long(window) && (leaves || stays)).then_some(leaves)
     });
     let inbound = growth(|child| child.bytes_in).and_then(|(bytes, window)| {
         let comes = bytes > 0;
