@@ -21,9 +21,12 @@ def product_files(under=SRC):
 
 
 def kinds():
+    """The words of the kinds that sinks take by default: they have alarms and response plans. `degraded` is for tickets of one's own."""
     text = product(SRC / "domain" / "names.rs")
     body = text[text.index("impl Kind {"):]
-    return re.findall(r'Self::\w+ => "(\w+)"', body[: body.index("\n}")])
+    words = dict(re.findall(r'Self::(\w+) => "(\w+)"', body[: body.index("\n}")]))
+    (by_default,) = re.findall(r"BY_DEFAULT: \[Self; \d+\] = \[([^\]]*)\]", body)
+    return [words[variant] for variant in re.findall(r"Self::(\w+)", by_default)]
 
 
 def adopted_alarm(vpn, kind):
