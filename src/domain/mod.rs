@@ -22,6 +22,7 @@ pub mod echo;
 pub mod event;
 pub mod fact;
 pub mod incident;
+pub mod loss;
 pub mod maintenance;
 pub mod monitor;
 pub mod names;

@@ -1,6 +1,6 @@
 //! One tunnel: its checks make our view, AWS's evidence makes AWS's view, and both together the assessment.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::condition::{Truth, TunnelTruth};
 use super::downs::Downs;
 use super::event::{Reading, Remembered, SeenUp, TunnelData};
 use super::fact::{Effects, Fact};
+use super::loss::LossWindow;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
 use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage, VpnPlan};
@@ -575,7 +576,7 @@ impl Tunnel {
         let mut evidence = deciding.map(Check::evidence).unwrap_or_default();
         if deciding.is_some_and(|check| self.plan.is_measured_by(check.id().kind)) {
             let measured = self.checks.iter().filter(|check| self.plan.is_measured_by(check.id().kind));
-            let overdue = measured.map(|check| check.overdue_in_flight(self.loss.from)).sum();
+            let overdue = measured.map(|check| check.overdue_in_flight(self.loss.from())).sum();
             evidence.loss_percent = self.loss.percent(now, overdue);
         }
         evidence.stopped = match self.local.verdict {
@@ -956,55 +957,6 @@ const fn worst(a: Verdict, b: Verdict) -> Verdict {
     }
 }
 
-/// The lost share of echoes sent after a moment and ended within the last minute, in steps of ten seconds.
-#[derive(Debug)]
-struct LossWindow {
-    from: Moment,
-    steps: VecDeque<(i64, u32, u32)>,
-}
-
-const STEP_NANOS: i64 = 10_000_000_000;
-const STEPS: i64 = 6;
-
-impl LossWindow {
-    const fn since(from: Moment) -> Self {
-        Self { from, steps: VecDeque::new() }
-    }
-
-    fn add(&mut self, outcome: Outcome, asked: Moment, now: Moment) {
-        if asked <= self.from {
-            return;
-        }
-        let lost = match outcome {
-            Outcome::Reply { .. } | Outcome::Late { .. } => 0,
-            Outcome::Lost(_) => 1,
-            Outcome::Fault(_) => return,
-        };
-        let step = now.as_nanos().div_euclid(STEP_NANOS);
-        match self.steps.back_mut() {
-            Some(last) if last.0 == step => {
-                last.1 += lost;
-                last.2 += 1;
-            }
-            Some(_) | None => self.steps.push_back((step, lost, 1)),
-        }
-        while self.steps.front().is_some_and(|first| first.0 <= step - STEPS) {
-            self.steps.pop_front();
-        }
-    }
-
-    /// The share, with this many more echoes counted as lost.
-    fn percent(&self, now: Moment, overdue: u32) -> Option<f64> {
-        let step = now.as_nanos().div_euclid(STEP_NANOS);
-        let (lost, ended) = self
-            .steps
-            .iter()
-            .filter(|(at, _, _)| *at > step - STEPS)
-            .fold((overdue, overdue), |(lost, ended), (_, l, e)| (lost + l, ended + e));
-        (ended > 0).then(|| f64::from(lost) * 100.0 / f64::from(ended))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -1023,21 +975,5 @@ mod tests {
         for (a, b, expected) in table {
             assert_eq!((worst(a, b), worst(b, a)), (expected, expected), "{a} and {b}");
         }
-    }
-
-    #[test]
-    fn the_shown_loss_covers_the_last_minute_and_overdue_echoes() {
-        let at = |secs: i64| Moment::from_nanos(secs * 1_000_000_000);
-        let mut window = LossWindow::since(at(-1));
-        let reply = Outcome::Reply { rtt: Duration::from_millis(1) };
-        let lost = Outcome::Lost(super::super::verdict::Loss::Timeout);
-        window.add(lost, at(-1), at(1));
-        assert_eq!(window.percent(at(0), 0), None, "it was asked before the verdict held");
-        window.add(lost, at(0), at(1));
-        window.add(reply, at(11), at(11));
-        window.add(Outcome::Fault(super::super::verdict::Fault::NoMemory), at(11), at(11));
-        assert_eq!(window.percent(at(12), 0), Some(50.0));
-        assert_eq!(window.percent(at(12), 2), Some(75.0));
-        assert_eq!(window.percent(at(65), 0), Some(0.0));
     }
 }
