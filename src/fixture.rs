@@ -109,7 +109,7 @@ pub(crate) fn incident() -> Incident {
     Incident {
         id: IncidentId { vpn: vpn(), kind: Kind::RedundancyLost, opened: after(20).wall },
         site: "milan-1".into(),
-        vpn_name: "Milan DC, primary".into(),
+        name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: after(12).wall,
         found_at: None,

@@ -21,8 +21,8 @@ use crate::domain::names::AwsPlace;
 use crate::incident::account::{Link, merged};
 use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
-    DRILL_SOURCE, Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError,
-    StartRequest,
+    DRILL_SOURCE, Description, IncidentSink, Note, Record, RecordId, RecordScope, RecordStatus, Search,
+    SinkError, StartRequest,
 };
 
 /// Waits between tries, in seconds, while a resolved drill still absorbs starts: well within a call's time limit.
@@ -138,11 +138,11 @@ impl IncidentManager {
 }
 
 impl IncidentSink for IncidentManager {
-    async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
+    async fn find(&self, search: &Search) -> Result<Vec<(RecordScope, Record)>, SinkError> {
         record::records(&self.caller, search, &self.older).await
     }
 
-    async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+    async fn survey(&self, scopes: &[RecordScope]) -> Result<Vec<(RecordScope, Record)>, SinkError> {
         record::open(&self.caller, scopes).await
     }
 

@@ -26,7 +26,7 @@ use crate::domain::names::AwsPlace;
 use crate::incident::account::merged;
 use crate::incident::drill::{ShowingSink, Shown};
 use crate::incident::sink::{
-    DESCRIPTION_MAX, Description, IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search,
+    DESCRIPTION_MAX, Description, IncidentSink, Note, Record, RecordId, RecordScope, RecordStatus, Search,
     SinkError, StartRequest,
 };
 use item::{Item, OPEN, SCOPE};
@@ -134,11 +134,11 @@ impl OpsCenter {
     /// The items of these scopes. A list need not show operational data; the item does, and its scope does not change.
     async fn claimed(
         &self,
-        scopes: &[Scope],
+        scopes: &[RecordScope],
         items: Vec<Item>,
         urgency: Urgency,
-    ) -> Result<Vec<(Scope, Record)>, SinkError> {
-        let by_value: BTreeMap<String, &Scope> =
+    ) -> Result<Vec<(RecordScope, Record)>, SinkError> {
+        let by_value: BTreeMap<String, &RecordScope> =
             scopes.iter().map(|scope| (item::scope_value(scope), scope)).collect();
         let mut claimed = Vec::new();
         for item in items.into_iter().filter(|item| scopes.iter().any(|scope| scope.source == item.source)) {
@@ -159,7 +159,7 @@ impl OpsCenter {
                 }
             };
             let scope = by_value.get(&value).filter(|scope| scope.source == item.source);
-            claimed.extend(scope.map(|scope| (Scope::clone(scope), item.record())));
+            claimed.extend(scope.map(|scope| (RecordScope::clone(scope), item.record())));
         }
         Ok(claimed)
     }
@@ -175,7 +175,7 @@ impl OpsCenter {
     }
 
     /// The connection's ARN, if the account is known.
-    fn resource(&self, scope: &Scope) -> Option<String> {
+    fn resource(&self, scope: &RecordScope) -> Option<String> {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         item::resource(&scope.resource, &account)
     }
@@ -211,10 +211,10 @@ fn equal(key: &str, values: &[&str]) -> Value {
 
 impl IncidentSink for OpsCenter {
     /// One list of open items and one of closed ones serve every scope.
-    async fn find(&self, search: &Search) -> Result<Vec<(Scope, Record)>, SinkError> {
+    async fn find(&self, search: &Search) -> Result<Vec<(RecordScope, Record)>, SinkError> {
         let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
         let of_ours = equal("OperationalDataKey", &[SCOPE]);
-        let mut found: BTreeMap<Scope, Vec<Record>> = BTreeMap::new();
+        let mut found: BTreeMap<RecordScope, Vec<Record>> = BTreeMap::new();
         let open = self.list(&[equal("Status", &OPEN), of_ours.clone()], urgency).await?;
         for (scope, record) in self.claimed(&search.scopes, open, urgency).await? {
             found.entry(scope).or_default().push(record);
@@ -225,7 +225,7 @@ impl IncidentSink for OpsCenter {
             "Values": [item::time(clock::wall() - LOOK_BACK)],
         });
         let closed = self.list(&[equal("Status", &["Resolved", "Closed"]), of_ours, since], urgency).await?;
-        let mut newest: BTreeMap<Scope, Record> = BTreeMap::new();
+        let mut newest: BTreeMap<RecordScope, Record> = BTreeMap::new();
         for (scope, record) in self.claimed(&search.scopes, closed, urgency).await? {
             if newest.get(&scope).is_none_or(|known| known.created <= record.created) {
                 newest.insert(scope, record);
@@ -237,14 +237,14 @@ impl IncidentSink for OpsCenter {
             records.retain(|record| record.id != closed.id);
             records.push(closed);
         }
-        let newest_first = |(scope, mut records): (Scope, Vec<Record>)| {
+        let newest_first = |(scope, mut records): (RecordScope, Vec<Record>)| {
             records.sort_by_key(|record| std::cmp::Reverse(record.created));
             records.into_iter().map(move |record| (scope.clone(), record))
         };
         Ok(found.into_iter().flat_map(newest_first).collect())
     }
 
-    async fn survey(&self, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+    async fn survey(&self, scopes: &[RecordScope]) -> Result<Vec<(RecordScope, Record)>, SinkError> {
         let open = [equal("Status", &OPEN), equal("OperationalDataKey", &[SCOPE])];
         let listed = self.list(&open, Urgency::LookUp).await?;
         self.claimed(scopes, listed, Urgency::LookUp).await

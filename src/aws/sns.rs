@@ -58,6 +58,7 @@ impl Sns {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
+        let scope = message.scope.to_string();
         let attributes = [
             ("id", &*message.id),
             ("key", &message.key),
@@ -65,7 +66,8 @@ impl Sns {
             ("kind", message.kind.as_str()),
             ("severity", message.severity),
             ("site", &message.site),
-            ("vpn_id", message.vpn.as_str()),
+            ("scope", message.scope.word()),
+            ("vpn_id", &scope),
         ];
         let drill = message.drill.then_some(("drill", "true"));
         for (index, (name, value)) in attributes.into_iter().chain(drill).enumerate() {

@@ -19,8 +19,9 @@ use crate::domain::cause::{Cause, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
-use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId, VpnId};
+use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId};
 use crate::domain::quality::Quality;
+use crate::domain::scope::Scope;
 use crate::domain::side::Side;
 use crate::domain::stopped::not_passing_since;
 use crate::domain::time::Now;
@@ -74,16 +75,16 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
             about_tunnel(names, tunnel, MessageId::FIRST_SEEN_UP, "AWS has seen it up for the first time")
                 .with("END", End::Aws.as_str()),
         ),
-        Fact::IncidentPending { vpn, kind, opens_in, at: _ } => Some(about_vpn(
+        Fact::IncidentPending { scope, kind, opens_in, at: _ } => Some(about_scope(
             names,
-            vpn,
+            scope,
             *kind,
             MessageId::INCIDENT_PENDING,
             &format!("{}; an incident opens in {} if this goes on", meaning(*kind), duration(*opens_in)),
         )),
-        Fact::IncidentAverted { vpn, kind, at: _ } => Some(about_vpn(
+        Fact::IncidentAverted { scope, kind, at: _ } => Some(about_scope(
             names,
-            vpn,
+            scope,
             *kind,
             MessageId::INCIDENT_AVERTED,
             "over before an incident opened; nobody was paged",
@@ -118,9 +119,9 @@ fn about_tunnel(names: &Names, tunnel: &TunnelId, kind: MessageId, text: &str) -
         .with("TUNNEL_IP", tunnel.outside_ip.to_string())
 }
 
-fn about_vpn(names: &Names, vpn: &VpnId, kind: Kind, id: MessageId, text: &str) -> JournalRecord {
-    id.record(format!("{}: {}: {text}", names.of_vpn(vpn), kind.as_str()))
-        .with("VPN_ID", vpn.as_str())
+fn about_scope(names: &Names, scope: &Scope, kind: Kind, id: MessageId, text: &str) -> JournalRecord {
+    id.record(format!("{}: {}: {text}", names.of_scope(scope), kind.as_str()))
+        .with_scope(scope)
         .with("KIND", kind.as_str())
 }
 
@@ -358,6 +359,10 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
         IncidentChange::Worsened => {
             (MessageId::INCIDENT_WORSENED, "worse: another tunnel is down, or the same one again".to_owned())
         }
+        IncidentChange::Released => (
+            MessageId::INCIDENT_RELEASED,
+            format!("sent from here on: what withheld it is over; {}", stands(incident)),
+        ),
         IncidentChange::Clearing => {
             let text = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
             (MessageId::INCIDENT_CLEARING, text)
@@ -395,6 +400,7 @@ pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: 
         IncidentChange::Confirmed
         | IncidentChange::Updated
         | IncidentChange::Worsened
+        | IncidentChange::Released
         | IncidentChange::Clearing
         | IncidentChange::Reopened
         | IncidentChange::Resolved
@@ -413,10 +419,12 @@ fn opened(incident: &Incident, at: Now) -> String {
     let Incident {
         id: _,
         site: _,
-        vpn_name: _,
+        name: _,
         state: _,
         began,
         found_at: _,
+        withheld: _,
+        children: _,
         tunnels: _,
         timeline: _,
         related,
@@ -527,8 +535,8 @@ const fn relief(kind: Kind) -> &'static str {
 /// An incident carries its own names: its connection may have left the configuration.
 pub(super) fn about_incident(incident: &Incident, id: MessageId, text: &str) -> JournalRecord {
     let kind = incident.id.kind.as_str();
-    id.record(format!("{}: {}: {kind} incident: {text}", incident.site, incident.vpn_name))
-        .with("VPN_ID", incident.id.vpn.as_str())
+    id.record(format!("{}: {}: {kind} incident: {text}", incident.site, incident.name))
+        .with_scope(&incident.id.scope)
         .with("KIND", kind)
         .with("SITE", &*incident.site)
         .with("INCIDENT", incident.id.to_string())

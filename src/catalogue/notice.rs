@@ -80,7 +80,7 @@ pub enum Notice<'a> {
         /// Which incident.
         incident: &'a IncidentId,
         /// Its connection's name.
-        vpn_name: &'a str,
+        name: &'a str,
         /// The record at the sink, or the key of its messages; `None` if it is not known to have taken it.
         record: Option<&'a str>,
     },
@@ -91,7 +91,7 @@ pub enum Notice<'a> {
         /// The incident.
         incident: &'a IncidentId,
         /// Its connection's name.
-        vpn_name: &'a str,
+        name: &'a str,
         /// The record at the sink, or the key of its messages.
         record: &'a str,
     },
@@ -203,7 +203,7 @@ impl Notice<'_> {
                     ))
                     .with("COMPONENT", part.as_str())
             }
-            Self::LeftOpen { sink, incident, vpn_name, record } => {
+            Self::LeftOpen { sink, incident, name, record } => {
                 let what = match record {
                     Some(record) => format!("{record} stays open there: close it by hand"),
                     None => "it is not known whether it was opened there: look for it and close it by hand"
@@ -211,14 +211,14 @@ impl Notice<'_> {
                 };
                 let kind = incident.kind.as_str();
                 let text = format!(
-                    "{vpn_name}: {kind} incident: sink {sink} is no longer configured to take it; {what}"
+                    "{name}: {kind} incident: sink {sink} is no longer configured to take it; {what}"
                 );
                 about_record(MessageId::RECORD_LEFT_OPEN, text, sink, incident)
             }
-            Self::StaysOpen { sink, incident, vpn_name, record } => {
+            Self::StaysOpen { sink, incident, name, record } => {
                 let kind = incident.kind.as_str();
                 let text = format!(
-                    "{vpn_name}: {kind} incident: {record} stays open at {sink} while the daemon is stopped; after a start it \
+                    "{name}: {kind} incident: {record} stays open at {sink} while the daemon is stopped; after a start it \
                      is resolved once it is over. If this gateway is taken out of service, close it by hand"
                 );
                 about_record(MessageId::RECORD_STAYS_OPEN, text, sink, incident)
@@ -250,7 +250,7 @@ impl Notice<'_> {
 
 fn about_record(kind: MessageId, text: String, sink: &SinkId, incident: &IncidentId) -> JournalRecord {
     kind.record(text)
-        .with("VPN_ID", incident.vpn.as_str())
+        .with_scope(&incident.scope)
         .with("KIND", incident.kind.as_str())
         .with("SINK", sink.as_str())
         .with("INCIDENT", incident.to_string())

@@ -81,7 +81,7 @@ impl StoreNotice {
                          open; it is now closed in the file: check whether its record is still open at a sink",
                         path.display()
                     ))
-                    .with("VPN_ID", incident.vpn.as_str())
+                    .with_scope(&incident.scope)
                     .with("KIND", incident.kind.as_str())
                     .with("INCIDENT", incident.to_string());
             }
@@ -345,7 +345,7 @@ pub struct SinkNotice {
     /// The incident that it is about.
     pub incident: IncidentId,
     /// The connection's name, if the incident is on the Board.
-    pub vpn_name: Option<Arc<str>>,
+    pub name: Option<Arc<str>>,
     /// What.
     pub reason: NoticeReason,
 }
@@ -413,23 +413,23 @@ pub enum Instead {
 impl SinkNotice {
     /// About an incident of the Board.
     pub fn of(incident: &Incident, sink: &SinkId, reason: NoticeReason) -> Self {
-        let Incident { id, site, vpn_name, .. } = incident;
-        let (site, vpn_name) = (Arc::clone(site), Some(Arc::clone(vpn_name)));
-        Self { site, sink: sink.clone(), incident: id.clone(), vpn_name, reason }
+        let Incident { id, site, name, .. } = incident;
+        let (site, name) = (Arc::clone(site), Some(Arc::clone(name)));
+        Self { site, sink: sink.clone(), incident: id.clone(), name, reason }
     }
 
     /// The record; the site's and the connection's names first.
     pub fn record(&self) -> JournalRecord {
-        let Self { site, sink, incident, vpn_name, reason } = self;
+        let Self { site, sink, incident, name, reason } = self;
         let (kind, text) = reason.text();
-        let message = match vpn_name {
+        let message = match name {
             Some(name) => {
-                format!("{site}: {name} ({}): {}: {sink}: {text}", incident.vpn, kind_words(incident.kind))
+                format!("{site}: {name} ({}): {}: {sink}: {text}", incident.scope, kind_words(incident.kind))
             }
             None => format!("{site}: {sink}: incident {incident} is {text}"),
         };
         kind.record(message)
-            .with("VPN_ID", incident.vpn.as_str())
+            .with_scope(&incident.scope)
             .with("KIND", incident.kind.as_str())
             .with("INCIDENT", incident.to_string())
             .with("SINK", sink.as_str())

@@ -12,6 +12,7 @@ use log::Level;
 use crate::domain::names::{End, Kind, Role, TunnelId, VpnId};
 use crate::domain::plan::Plan;
 use crate::domain::quality::{Bound, Degradation};
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
 
@@ -289,6 +290,14 @@ impl From<&Plan> for Names {
     }
 }
 
+/// What a parent is called: `uplink wan1`.
+pub fn parent_words(parent: &ParentId) -> String {
+    match parent.kind {
+        ParentKind::Group | ParentKind::Uplink => format!("{} {}", parent.kind.as_str(), parent.name),
+        ParentKind::Site => "the whole site".to_owned(),
+    }
+}
+
 impl Names {
     /// The site's name.
     pub fn site(&self) -> &str {
@@ -299,6 +308,14 @@ impl Names {
     pub fn of_vpn(&self, vpn: &VpnId) -> String {
         let name = self.vpns.get(vpn).map_or(vpn.as_str(), |name| name);
         format!("{}: {name}", self.site)
+    }
+
+    /// The same of a parent: `milan-1: uplink wan1`.
+    pub fn of_scope(&self, scope: &Scope) -> String {
+        match scope {
+            Scope::Connection(vpn) => self.of_vpn(vpn),
+            Scope::Parent(parent) => format!("{}: {}", self.site, parent_words(parent)),
+        }
     }
 
     /// `milan-1: Milan DC, primary: tunnel 1 (203.0.113.11)`, with ids for what is not in the configuration.

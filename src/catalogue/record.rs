@@ -3,6 +3,7 @@
 use log::Level;
 
 use super::message_id::MessageId;
+use crate::domain::scope::Scope;
 
 /// One journal record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,15 @@ impl JournalRecord {
     pub(super) fn with(mut self, field: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((field, value.into()));
         self
+    }
+
+    /// Adds what it is about; of a connection also its id, as in every record on one.
+    pub(super) fn with_scope(self, scope: &Scope) -> Self {
+        let record = self.with("SCOPE", scope.to_string());
+        match scope.vpn() {
+            Some(vpn) => record.with("VPN_ID", vpn.as_str()),
+            None => record,
+        }
     }
 
     /// Changes the level.

@@ -150,7 +150,7 @@ fn days(duration: Duration) -> String {
 
 /// Why this host cannot send from the tunnel's address. Only a warning: the configuration may be for another host.
 fn not_here(tunnel: &TunnelPlan) -> Option<String> {
-    let TunnelPlan { id, name, role: _, route: _, through: _, sensors: _ } = tunnel;
+    let TunnelPlan { id, name, role: _, route: _, through: _, uplink: _, sensors: _ } = tunnel;
     let (route, what) = tunnel.checks().find_map(|(_, route)| match address::owns(route) {
         Ok(Ownership::Here) => None,
         Ok(missing @ (Ownership::NoAddress | Ownership::NoInterface)) => Some((route, missing.to_string())),

@@ -336,7 +336,7 @@ pub(super) fn chosen(config: &Config, arguments: &DrillArguments) -> Result<Vec<
         let (vpn, kind) = pairs
             .filter(|(of, _)| wanted(vpn, of.id.as_str()))
             .filter(|(_, of)| wanted(kind, of.as_str()))
-            .find(|(vpn, kind)| plan.takes(&vpn.id, *kind))?;
+            .find(|(vpn, kind)| plan.takes_vpn(&vpn.id, *kind))?;
         Some(SinkDrill { sink: sink.clone(), vpn: Arc::clone(vpn), kind })
     };
     let rounds: Vec<_> =

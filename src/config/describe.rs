@@ -201,7 +201,7 @@ impl Page<'_> {
         let taken = sink.plan();
         let pairs = self.config.plan.vpns.iter().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
         pairs
-            .filter(|(vpn, kind)| taken.takes(&vpn.id, *kind))
+            .filter(|(vpn, kind)| taken.takes_vpn(&vpn.id, *kind))
             .map(|(vpn, kind)| {
                 let (target, impact) = (sink.target(&vpn.id, kind), sink.impact(kind));
                 format!("{} {:<15} impact {impact}  {target}", vpn.id, kind.as_str())

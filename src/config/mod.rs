@@ -213,7 +213,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
 
     let VpnReader { plans, settings, subjects, .. } = vpns;
     let SinkReader { settings: sinks, .. } = sinks;
-    let plan = Plan { site, votes_if_address, vpns: plans, sinks: Vec::new() };
+    let plan = Plan { site, votes_if_address, vpns: plans, parents: Vec::new(), sinks: Vec::new() };
     match mode {
         Mode::Raise => warn_unrouted(&plan, &sinks, &merged.main, notes),
         Mode::Observe => {}
@@ -257,7 +257,7 @@ fn warn_unrouted(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: 
         let lost: Vec<_> = Kind::BY_DEFAULT
             .into_iter()
             .filter(|kind| vpn.incident.open_after(*kind).is_some())
-            .filter(|kind| !sinks.iter().any(|sink| sink.plan().takes(&vpn.id, *kind)))
+            .filter(|kind| !sinks.iter().any(|sink| sink.plan().takes_vpn(&vpn.id, *kind)))
             .map(Kind::as_str)
             .collect();
         if !lost.is_empty() {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
 use crate::domain::plan::{Plan, SinkPlan};
+use crate::domain::scope::Scope;
 use crate::outbound::KeyExchange;
 use crate::settings::{SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
 
@@ -96,7 +97,7 @@ pub struct SinkSettings {
     /// The kinds it takes.
     pub kinds: BTreeSet<Kind>,
     /// The connections it takes; `None` takes all.
-    pub vpns: Option<BTreeSet<VpnId>>,
+    pub scopes: Option<BTreeSet<Scope>>,
     /// The impact of each kind, 1 (critical) to 5 (none); every kind has one.
     pub impact: BTreeMap<Kind, u8>,
 }
@@ -193,7 +194,7 @@ impl SinkSettings {
             id: self.id.clone(),
             destination: self.destination.clone(),
             kinds: self.kinds.clone(),
-            vpns: self.vpns.clone(),
+            scopes: self.scopes.clone(),
         }
     }
 }

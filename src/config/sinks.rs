@@ -135,7 +135,7 @@ impl SinkReader {
                 || Kind::BY_DEFAULT.into(),
                 |kinds| kinds.into_iter().map(|kind| kind.value).collect(),
             ),
-            vpns: only.map(|vpns| vpns.into_iter().map(|vpn| vpn.value).collect::<BTreeSet<_>>()),
+            scopes: only.map(|vpns| vpns.into_iter().map(|vpn| vpn.value.into()).collect::<BTreeSet<_>>()),
             impact,
         };
         self.claim_targets(&settings, kind_of_sink.target(), section, vpns, notes);
@@ -185,7 +185,7 @@ impl SinkReader {
         let plan = settings.plan();
         let pairs = vpns.settings.keys().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
         let mut first_clash = None;
-        for (vpn, kind) in pairs.filter(|(vpn, kind)| plan.takes(vpn, *kind)) {
+        for (vpn, kind) in pairs.filter(|(vpn, kind)| plan.takes_vpn(vpn, *kind)) {
             let here = format!("{} at {}", section.path(key), section.place(key));
             let target = (target(settings, vpn, kind), vpn.clone(), kind);
             if let Some(there) = self.targets.get(&target) {

@@ -217,6 +217,7 @@ impl VpnReader {
             }
         };
         let id = TunnelId { vpn: all.id?.clone(), outside_ip: outside_ip? };
+        let over = uplink.name.clone();
         let sensors = self.sensors_of(&id, &route, (ipsec_socket, uplink), is_used, all);
         Some(TunnelPlan {
             id,
@@ -224,6 +225,7 @@ impl VpnReader {
             role,
             route,
             through: ThroughRules { vantage: all.vantage, groups },
+            uplink: over,
             sensors,
         })
     }

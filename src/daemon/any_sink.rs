@@ -95,6 +95,7 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
         plan,
         impact: configured.impact.clone(),
         vpns,
+        parents: config.plan.parents.iter().map(|parent| (parent.id.clone(), parent.vpns.clone())).collect(),
     }
 }
 

@@ -234,8 +234,8 @@ fn configured(config: &Config) -> Configured {
 fn log_what_stays_open(context: &IoContext) {
     let plan = &context.config.plan;
     for OpenRecord { incident, sink, record } in context.records.all() {
-        let vpn_name = plan.vpn(&incident.vpn).map_or(incident.vpn.as_str(), |vpn| &vpn.name);
-        let notice = Notice::StaysOpen { sink: &sink, incident: &incident, vpn_name, record: &record };
+        let name = &plan.name_of(&incident.scope);
+        let notice = Notice::StaysOpen { sink: &sink, incident: &incident, name, record: &record };
         notice.record(Some(&plan.site)).emit();
     }
 }

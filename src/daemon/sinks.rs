@@ -129,7 +129,7 @@ fn say_left_open(left: &[LedgerRow], plan: &Plan) -> Vec<String> {
         let notice = Notice::LeftOpen {
             sink: &row.sink,
             incident: &row.incident,
-            vpn_name: plan.vpn(&row.incident.vpn).map_or(row.incident.vpn.as_str(), |vpn| &vpn.name),
+            name: &plan.name_of(&row.incident.scope),
             record: row.record.as_ref().map(|record| record.0.as_str()),
         };
         notice.record(Some(&plan.site)).emit();
@@ -249,6 +249,6 @@ fn can_page(shown: &[OpenProblem], sinks: &[SinkPlan], vpn: &VpnId) -> bool {
     };
     sinks
         .iter()
-        .filter(|sink| sink.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn)))
+        .filter(|sink| sink.kinds.iter().any(|kind| sink.takes_vpn(vpn, *kind)))
         .any(|sink| !fails(sink))
 }

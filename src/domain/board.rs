@@ -6,10 +6,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::carrying::{Carrying, Traffic, traffic};
-use super::cause::Diagnosis;
+use super::cause::{Cause, Diagnosis};
 use super::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use super::plan::Plan;
 use super::quality::Quality;
+use super::scope::{ParentId, Scope};
+use super::silence::SilenceId;
 use super::time::{Now, Stamp};
 use super::verdict::{Assessment, Evidence, Verdict, View};
 
@@ -22,9 +24,9 @@ pub const TIMELINE_MAX: usize = 200;
 pub struct Board {
     /// Incidents that are open, or over but not settled by every sink; in the order of their ids.
     pub incidents: Vec<Arc<Incident>>,
-    /// Connections with a tunnel that is locally Down. Sinks look up their records in advance, so that only the start itself
+    /// What may have an incident soon: connections with a tunnel that is locally Down. Sinks look up their records in advance, so that only the start itself
     /// stands between agreement and page.
-    pub prepare: BTreeSet<VpnId>,
+    pub prepare: BTreeSet<Scope>,
 }
 
 impl Board {
@@ -40,8 +42,8 @@ impl Board {
 /// The identity of an incident. It is ours, not the sink's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IncidentId {
-    /// The connection.
-    pub vpn: VpnId,
+    /// What it is about.
+    pub scope: Scope,
     /// The kind.
     pub kind: Kind,
     /// When it opened, on our wall clock. For an adopted incident: when its record was created, on the sink's clock.
@@ -50,7 +52,7 @@ pub struct IncidentId {
 
 impl fmt::Display for IncidentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.vpn, self.kind.as_str(), self.opened.as_millis())
+        write!(f, "{}/{}/{}", self.scope, self.kind.as_str(), self.opened.as_millis())
     }
 }
 
@@ -61,8 +63,8 @@ pub struct Incident {
     pub id: IncidentId,
     /// The site's name.
     pub site: Arc<str>,
-    /// The connection's name.
-    pub vpn_name: Arc<str>,
+    /// The name of what it is about.
+    pub name: Arc<str>,
     /// Its state.
     pub state: IncidentState,
     /// When the condition began to hold: the true start. For an adopted incident: when its record was created.
@@ -70,7 +72,11 @@ pub struct Incident {
     /// The sink at which its record was found open. It is set until this site has seen the condition hold itself; until then no
     /// other record of it is started.
     pub found_at: Option<SinkId>,
-    /// The tunnels at the time when it opened or was adopted, without unused ones.
+    /// Why no record of it is created for now; what has a record keeps it.
+    pub withheld: Option<Withheld>,
+    /// The connections of a parent as they stand, in the order of their ids.
+    pub children: Vec<Child>,
+    /// The tunnels of a connection at the time when it opened or was adopted, without unused ones.
     pub tunnels: Vec<TunnelSnapshot>,
     /// What happened, oldest first, at most [`TIMELINE_MAX`] entries.
     pub timeline: Vec<TimelineEntry>,
@@ -98,6 +104,9 @@ impl Incident {
                 | TimelineChange::View { .. }
                 | TimelineChange::Cause { .. }
                 | TimelineChange::Quality { .. }
+                | TimelineChange::Children { .. }
+                | TimelineChange::Withheld { .. }
+                | TimelineChange::Released
                 | TimelineChange::Clearing
                 | TimelineChange::Reopened
                 | TimelineChange::Resolved
@@ -119,6 +128,9 @@ impl Incident {
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
+            | TimelineChange::Children { .. }
+            | TimelineChange::Withheld { .. }
+            | TimelineChange::Released
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -152,6 +164,9 @@ impl Incident {
             | TimelineChange::Assessment { .. }
             | TimelineChange::Cause { .. }
             | TimelineChange::Quality { .. }
+            | TimelineChange::Children { .. }
+            | TimelineChange::Withheld { .. }
+            | TimelineChange::Released
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -160,6 +175,37 @@ impl Incident {
             | TimelineChange::Missed => None,
         }
     }
+}
+
+/// Why an incident has no record at any sink, although it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withheld {
+    /// An open incident of this parent explains it. A sink that does not take the parent's gets this one.
+    Explained(ParentId),
+    /// It is silenced.
+    Silenced(SilenceId),
+}
+
+/// A connection of a parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Which.
+    pub vpn: VpnId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What is wrong with it; `None` where the parent's trouble does not show.
+    pub trouble: Option<Trouble>,
+}
+
+/// What is wrong with a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// The worst kind of its open incidents; `None` where none is open yet.
+    pub kind: Option<Kind>,
+    /// Since when.
+    pub since: Stamp,
+    /// Why, as far as it is known: the cause of one of its tunnels.
+    pub cause: Option<Cause>,
 }
 
 /// The state of an incident.
@@ -323,6 +369,24 @@ pub enum TimelineChange {
         /// Its quality since.
         quality: Quality,
     },
+    /// Connections of a parent went down or came back, within a few seconds of each other.
+    Children {
+        /// The names of those that went down, the first of them.
+        down: Vec<Arc<str>>,
+        /// The names of those that came back, the first of them.
+        back: Vec<Arc<str>>,
+        /// How many have trouble since …
+        troubled: u32,
+        /// … of how many.
+        of: u32,
+    },
+    /// No record is created for now.
+    Withheld {
+        /// Why.
+        by: Withheld,
+    },
+    /// What withheld it is over, and it is not: its record is created now.
+    Released,
     /// The closing condition began to hold.
     Clearing,
     /// The closing condition ceased to hold.
@@ -369,6 +433,7 @@ impl TimelineChange {
             (Self::Assessment { tunnel: t1, .. }, Self::Assessment { tunnel: t2, .. })
             | (Self::Cause { tunnel: t1, .. }, Self::Cause { tunnel: t2, .. })
             | (Self::Quality { tunnel: t1, .. }, Self::Quality { tunnel: t2, .. }) => t1 == t2,
+            (Self::Withheld { .. }, Self::Withheld { .. }) => true,
             (later, earlier) => later == earlier,
         }
     }
@@ -392,9 +457,9 @@ impl Over {
         self.waiting.values().map(|(incident, _)| incident)
     }
 
-    /// Whether there is one of this kind on this connection.
-    pub fn has(&self, vpn: &VpnId, kind: Kind) -> bool {
-        self.waiting.keys().any(|id| id.vpn == *vpn && id.kind == kind)
+    /// Whether there is one of this kind and scope.
+    pub fn has(&self, scope: &Scope, kind: Kind) -> bool {
+        self.waiting.keys().any(|id| id.scope == *scope && id.kind == kind)
     }
 
     /// A sink has settled this revision of an incident.
@@ -429,6 +494,6 @@ impl Over {
 }
 
 fn sinks_of(incident: &IncidentId, plan: &Plan) -> BTreeSet<Destination> {
-    let takes = plan.sinks.iter().filter(|sink| sink.takes(&incident.vpn, incident.kind));
+    let takes = plan.sinks.iter().filter(|sink| sink.takes(&incident.scope, incident.kind));
     takes.map(|sink| sink.destination.clone()).collect()
 }

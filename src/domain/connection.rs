@@ -73,12 +73,12 @@ impl Connection {
                 .incidents
                 .iter()
                 .find(|incident| {
-                    incident.id.vpn == plan.id
+                    incident.id.scope.vpn() == Some(&plan.id)
                         && incident.id.kind == kind
                         && incident.state == IncidentState::Open
                 })
                 .cloned();
-            KindWatch::new(plan.id.clone(), kind, open, openings(remembered, &plan, kind, now))
+            KindWatch::new(plan.id.clone().into(), kind, open, openings(remembered, &plan, kind, now))
         });
         let cut_off = CutOff::resumed_from(remembered, &plan, now);
         Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
@@ -265,10 +265,11 @@ impl Connection {
                 remembered.seen_up.push(seen_up);
             }
         }
-        remembered.openings.retain(|(vpn, _, _)| *vpn != self.plan.id);
+        remembered.openings.retain(|(scope, _, _)| scope.vpn() != Some(&self.plan.id));
         for kind in &self.kinds {
             let stamp = |at: &Moment| now.wall - now.mono.since(*at);
-            let openings = kind.openings().iter().map(|at| (self.plan.id.clone(), kind.kind(), stamp(at)));
+            let openings =
+                kind.openings().iter().map(|at| (self.plan.id.clone().into(), kind.kind(), stamp(at)));
             remembered.openings.extend(openings);
         }
     }
@@ -416,8 +417,9 @@ fn scene(
     let used = tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
     Scene {
         site: Arc::clone(site),
-        vpn_name: Arc::clone(&plan.name),
+        name: Arc::clone(&plan.name),
         tunnels: used.map(|tunnel| tunnel.snapshot(now)).collect(),
+        children: Vec::new(),
         related,
     }
 }
@@ -433,7 +435,7 @@ fn openings(remembered: &Remembered, plan: &VpnPlan, kind: Kind, now: Now) -> Ve
     let mut openings: VecDeque<Moment> = remembered
         .openings
         .iter()
-        .filter(|(vpn, of, _)| *vpn == plan.id && *of == kind)
+        .filter(|(scope, of, _)| scope.vpn() == Some(&plan.id) && *of == kind)
         .map(|(_, _, at)| now.mono - now.wall.since(*at))
         .collect();
     openings.make_contiguous().sort_unstable();
@@ -635,12 +637,14 @@ impl Connection {
         add(ended, TimelineChange::Resolved);
         add(now.wall, TimelineChange::Missed);
         Incident {
-            id: IncidentId { vpn: self.plan.id.clone(), kind: past.kind, opened: began },
+            id: IncidentId { scope: self.plan.id.clone().into(), kind: past.kind, opened: began },
             site: Arc::clone(&self.site),
-            vpn_name: Arc::clone(&self.plan.name),
+            name: Arc::clone(&self.plan.name),
             state: IncidentState::Resolved { at: ended },
             began,
             found_at: None,
+            withheld: None,
+            children: Vec::new(),
             tunnels,
             timeline,
             related: None,

@@ -8,7 +8,9 @@ use super::board::IncidentId;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
+use super::scope::Scope;
 use super::sensor::Sensed;
+use super::silence::Silence;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Fault, Loss, Verdict};
 
@@ -68,6 +70,8 @@ pub enum Event {
         /// What is known of it from now on.
         state: MaintenanceState,
     },
+    /// The silences from now on, each in its present or next window; they replace those before.
+    Silences(Arc<[Silence]>),
     /// A sink's record of an incident that is over is up to date.
     Settled {
         /// The sink by its destination, because a reload may give its name to another one.
@@ -89,8 +93,8 @@ pub enum Event {
     RecordFound {
         /// Which sink.
         sink: SinkId,
-        /// The record's connection.
-        vpn: VpnId,
+        /// What the record is about.
+        scope: Scope,
         /// Its kind.
         kind: Kind,
         /// When it was created, on the sink's clock.
@@ -218,10 +222,12 @@ pub enum TelemetryStatus {
 pub struct Remembered {
     /// The ends that have seen a tunnel Up.
     pub seen_up: Vec<SeenUp>,
+    /// The silences, each in its present or next window.
+    pub silences: Arc<[Silence]>,
     /// The incidents on the Board, open or not yet settled.
     pub incidents: Vec<Arc<super::board::Incident>>,
     /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
-    pub openings: Vec<(VpnId, Kind, Stamp)>,
+    pub openings: Vec<(Scope, Kind, Stamp)>,
     /// What our end saw after AWS's view was lost, for tunnels where it stayed lost to the end of the last run.
     pub unheard: Vec<Unheard>,
     /// Since when packets have not passed, for tunnels that were locally Down when the last run ended, a short while ago.

@@ -14,6 +14,7 @@ use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
+use super::scope::Scope;
 use super::side::Side;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
@@ -100,8 +101,8 @@ pub enum Fact {
     SeenUp(SeenUp),
     /// The condition of a kind began to hold, and will open an incident in `opens_in` if it goes on.
     IncidentPending {
-        /// The connection.
-        vpn: VpnId,
+        /// Of what.
+        scope: Scope,
         /// The kind.
         kind: Kind,
         /// After this long.
@@ -111,8 +112,8 @@ pub enum Fact {
     },
     /// The condition ceased before an incident opened.
     IncidentAverted {
-        /// The connection.
-        vpn: VpnId,
+        /// Of what.
+        scope: Scope,
         /// The kind.
         kind: Kind,
         /// When.
@@ -204,6 +205,8 @@ pub enum IncidentChange {
     Updated,
     /// A further tunnel went Down, or the same again after it had been Healthy.
     Worsened,
+    /// What withheld its record is over, and it is not: it is sent from here on.
+    Released,
     /// Its closing condition began to hold.
     Clearing,
     /// Its closing condition ceased to hold.

@@ -1,4 +1,4 @@
-//! When an incident opens and when it is resolved: one state machine per connection and kind.
+//! When an incident opens and when it is resolved: one state machine per scope and kind.
 //!
 //! `Clear → Pending → Open → Clearing → Clear`. The condition must have held for a while before an incident opens, by its share
 //! of the time ([`Hold`]), so that a line that flaps opens one; the closing condition must hold for a while without a
@@ -14,8 +14,9 @@ use super::board::{Incident, IncidentState, TimelineChange};
 use super::condition::Hold;
 use super::condition::Truth;
 use super::fact::{Effects, Fact, IncidentChange};
-use super::names::{Kind, SinkId, VpnId};
+use super::names::{Kind, SinkId};
 use super::plan::IncidentRules;
+use super::scope::Scope;
 use super::status::Phase;
 use super::story::{Scene, Story};
 use super::time::{Moment, Now, Stamp};
@@ -56,10 +57,10 @@ pub struct KindEvidence {
     pub grace_until: Moment,
 }
 
-/// The phase machine of one kind on one connection.
+/// The phase machine of one kind and scope.
 #[derive(Debug)]
 pub struct KindWatch {
-    vpn: VpnId,
+    scope: Scope,
     kind: Kind,
     state: WatchState,
     openings: VecDeque<Moment>,
@@ -67,12 +68,12 @@ pub struct KindWatch {
 
 impl KindWatch {
     /// Clear, or Open if an incident of an earlier run is still open.
-    pub fn new(vpn: VpnId, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
+    pub fn new(scope: Scope, kind: Kind, open: Option<Arc<Incident>>, openings: VecDeque<Moment>) -> Self {
         let state = open.map_or(WatchState::Clear, |incident| WatchState::Open {
             story: Story::resume(incident),
             confirming: Hold::default(),
         });
-        Self { vpn, kind, state, openings }
+        Self { scope, kind, state, openings }
     }
 
     /// Which kind.
@@ -119,8 +120,8 @@ impl KindWatch {
                 if step.opens == Truth::True
                     && let Some(opens_in) = step.rules.open_after(self.kind)
                 {
-                    let (vpn, kind) = (self.vpn.clone(), self.kind);
-                    fx.facts.push_back(Fact::IncidentPending { vpn, kind, opens_in, at: now });
+                    let (scope, kind) = (self.scope.clone(), self.kind);
+                    fx.facts.push_back(Fact::IncidentPending { scope, kind, opens_in, at: now });
                     self.pend(Hold::default(), step, scene, now, fx);
                 }
                 None
@@ -169,7 +170,7 @@ impl KindWatch {
         &self.openings
     }
 
-    /// The connection is no longer watched; returns the incident that was open.
+    /// The scope is no longer watched; returns the incident that was open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Option<Arc<Incident>> {
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear | WatchState::Pending { .. } => None,
@@ -192,8 +193,8 @@ impl KindWatch {
             step.opens != Truth::False || !hold.is_spent()
         });
         let Some(open_after) = open_after else {
-            let (vpn, kind) = (self.vpn.clone(), self.kind);
-            fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
+            let (scope, kind) = (self.scope.clone(), self.kind);
+            fx.facts.push_back(Fact::IncidentAverted { scope, kind, at: now });
             return;
         };
         if !hold.has_held(open_after) || now.mono < step.grace_until {
@@ -201,7 +202,7 @@ impl KindWatch {
             return;
         }
         self.count_opening(now.mono, now.mono);
-        let story = Story::open(self.vpn.clone(), self.kind, scene(), now);
+        let story = Story::open(self.scope.clone(), self.kind, scene(), now);
         report(&story, IncidentChange::Opened, now, fx);
         self.state = WatchState::Open { story, confirming: Hold::default() };
     }
@@ -287,8 +288,8 @@ impl KindWatch {
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => None,
             WatchState::Pending { .. } => {
-                let (vpn, kind) = (self.vpn.clone(), self.kind);
-                fx.facts.push_back(Fact::IncidentAverted { vpn, kind, at: now });
+                let (scope, kind) = (self.scope.clone(), self.kind);
+                fx.facts.push_back(Fact::IncidentAverted { scope, kind, at: now });
                 None
             }
             WatchState::Open { mut story, .. } | WatchState::Clearing { mut story, .. } => {
@@ -311,7 +312,7 @@ impl KindWatch {
             WatchState::Pending { hold } => *hold,
         };
         self.count_opening(now.mono - now.wall.since(created), now.mono);
-        let story = Story::adopt(self.vpn.clone(), self.kind, scene, sink, created, now.wall);
+        let story = Story::adopt(self.scope.clone(), self.kind, scene, sink, created, now.wall);
         report(&story, IncidentChange::Adopted, now, fx);
         self.state = WatchState::Open { story, confirming };
     }

@@ -4,7 +4,7 @@
 //! in as an argument ([`time::Now`]), events come in as [`event::Event`], and what to do and what to report is polled from the
 //! [`monitor::Monitor`] as [`request::Request`]s and [`fact::Fact`]s. The same events at the same times give the same requests
 //! and facts.
-//! Read in this order: [`names`] and [`verdict`] (the vocabulary), [`plan`] (what to watch), [`echo`] and
+//! Read in this order: [`names`], [`scope`] and [`verdict`] (the vocabulary), [`plan`] (what to watch), [`echo`] and
 //! [`check`] and [`through`] (an end's own view), [`quality`] (how good a tunnel is that is Up), [`remote`] (AWS's view),
 //! [`maintenance`] (what AWS says of its endpoints), [`downs`] and [`carrying`] (both views together), [`incident`] (when one
 //! opens and ends), [`stopped`] (since when), [`rollup`] (what goes to CloudWatch), [`retrospect`] (what
@@ -26,6 +26,7 @@ pub mod loss;
 pub mod maintenance;
 pub mod monitor;
 pub mod names;
+pub mod parents;
 pub mod plan;
 pub mod polling;
 pub mod quality;
@@ -33,9 +34,11 @@ pub mod remote;
 pub mod request;
 pub mod retrospect;
 pub mod rollup;
+pub mod scope;
 pub mod sensing;
 pub mod sensor;
 pub mod side;
+pub mod silence;
 pub mod status;
 pub mod stopped;
 pub mod story;

@@ -19,6 +19,7 @@ use super::plan::{LATE_WINDOW, Plan};
 use super::polling::Polling;
 use super::request::{AwsRequest, Request, ViewsRequest};
 use super::rollup::Minutes;
+use super::scope::Scope;
 use super::sensor::Sensed;
 use super::status::Status;
 use super::time::{self, Calendar};
@@ -103,7 +104,7 @@ impl Monitor {
             fx: Effects::default(),
         };
         for incident in &remembered.incidents {
-            let watched = plan.vpn(&incident.id.vpn).is_some();
+            let watched = incident.id.scope.vpn().is_some_and(|vpn| plan.vpn(vpn).is_some());
             match incident.state {
                 super::board::IncidentState::Open if watched => {}
                 super::board::IncidentState::Open => monitor.unwatch_remembered(incident, now),
@@ -148,10 +149,11 @@ impl Monitor {
                     tunnel.read_maintenance(state, now, &mut self.fx);
                 }
             }
+            Event::Silences(_) => {}
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
             Event::AddressHeld { address, held } => self.address_held(address, held, now),
-            Event::RecordFound { sink, vpn, kind, created } => {
-                self.record_found(sink, &vpn, kind, created, now);
+            Event::RecordFound { sink, scope, kind, created } => {
+                self.record_found(sink, &scope, kind, created, now);
             }
         }
         self.after(now);
@@ -212,6 +214,8 @@ impl Monitor {
                 .map(|connection| connection.status(now))
                 .collect(),
             incidents: self.board.incidents.clone(),
+            parents: Vec::new(),
+            silences: Arc::default(),
             sources: self.sources.values().map(Polling::status).collect(),
         }
     }
@@ -284,7 +288,7 @@ impl Monitor {
 
     fn unwatch_remembered(&mut self, incident: &Arc<Incident>, now: Now) {
         let mut watch = super::incident::KindWatch::new(
-            incident.id.vpn.clone(),
+            incident.id.scope.clone(),
             incident.id.kind,
             Some(Arc::clone(incident)),
             std::collections::VecDeque::new(),
@@ -421,7 +425,7 @@ impl Monitor {
             .connections
             .iter()
             .filter(|(_, connection)| connection.is_locally_down())
-            .map(|(vpn, _)| vpn.clone())
+            .map(|(vpn, _)| vpn.clone().into())
             .collect();
         Board { incidents, prepare }
     }
@@ -639,11 +643,12 @@ impl Monitor {
     //--- incidents
 
     /// An incident that is over sees to its record itself, and sinks outside the plan do not count.
-    fn record_found(&mut self, sink: SinkId, vpn: &VpnId, kind: Kind, created: Stamp, now: Now) {
-        let takes = self.plan.sinks.iter().any(|plan| plan.id == sink && plan.takes(vpn, kind));
-        if !takes || self.over.has(vpn, kind) {
+    fn record_found(&mut self, sink: SinkId, scope: &Scope, kind: Kind, created: Stamp, now: Now) {
+        let takes = self.plan.sinks.iter().any(|plan| plan.id == sink && plan.takes(scope, kind));
+        if !takes || self.over.has(scope, kind) {
             return;
         }
+        let Some(vpn) = scope.vpn() else { return };
         if let Some(connection) = self.connections.get_mut(vpn) {
             connection.adopt(kind, sink, created, now, &mut self.fx);
         }
@@ -723,6 +728,7 @@ const fn is_judged_apart(event: &Event) -> bool {
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
         | Event::Maintenance { .. }
+        | Event::Silences(_)
         | Event::Settled { .. }
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. } => false,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::names::{
     CheckKind, Destination, Kind, Role, Routing, SinkId, SourceId, SourceKind, TunnelId, VpnId,
 };
+use super::scope::{ParentId, Scope};
 use super::sensor::SensorKind;
 
 /// Everything the core decides on.
@@ -22,8 +23,21 @@ pub struct Plan {
     pub votes_if_address: Option<IpAddr>,
     /// The VPN connections, in the order of the configuration; ids are unique.
     pub vpns: Vec<Arc<VpnPlan>>,
+    /// What several connections share; ids are unique.
+    pub parents: Vec<Arc<ParentPlan>>,
     /// Where incidents go; empty in mode `observe`.
     pub sinks: Vec<SinkPlan>,
+}
+
+/// Something shared by several connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentPlan {
+    /// Its identity.
+    pub id: ParentId,
+    /// The connections that share it: at least two.
+    pub vpns: BTreeSet<VpnId>,
+    /// When an incident closes; of one that opens the rules are those of the connections.
+    pub incident: IncidentRules,
 }
 
 /// One VPN connection.
@@ -60,6 +74,8 @@ pub struct TunnelPlan {
     pub route: Arc<Route>,
     /// From where the tunnel is seen, and the hosts behind it.
     pub through: ThroughRules,
+    /// The uplink that its packets take to AWS, if it has a name.
+    pub uplink: Option<Arc<str>>,
     /// What is looked at besides.
     pub sensors: SensorRules,
 }
@@ -206,8 +222,8 @@ pub struct SinkPlan {
     pub destination: Destination,
     /// The kinds it takes.
     pub kinds: BTreeSet<Kind>,
-    /// The connections it takes; `None` takes all.
-    pub vpns: Option<BTreeSet<VpnId>>,
+    /// What it takes incidents of; `None` takes all. With a connection it takes each parent of it.
+    pub scopes: Option<BTreeSet<Scope>>,
 }
 
 /// A route in a form that can be stored: a check that moves to another address has to prove itself again.
@@ -237,9 +253,14 @@ impl Route {
 }
 
 impl SinkPlan {
+    /// Whether incidents of this kind and scope go to this sink.
+    pub fn takes(&self, scope: &Scope, kind: Kind) -> bool {
+        self.kinds.contains(&kind) && self.scopes.as_ref().is_none_or(|scopes| scopes.contains(scope))
+    }
+
     /// Whether incidents of this kind on this connection go to this sink.
-    pub fn takes(&self, vpn: &VpnId, kind: Kind) -> bool {
-        self.kinds.contains(&kind) && self.vpns.as_ref().is_none_or(|vpns| vpns.contains(vpn))
+    pub fn takes_vpn(&self, vpn: &VpnId, kind: Kind) -> bool {
+        self.takes(&Scope::Connection(vpn.clone()), kind)
     }
 }
 
@@ -247,6 +268,16 @@ impl Plan {
     /// The connection with this id.
     pub fn vpn(&self, id: &VpnId) -> Option<&Arc<VpnPlan>> {
         self.vpns.iter().find(|vpn| vpn.id == *id)
+    }
+
+    /// The name of a scope, or the id of a connection that is not in the plan.
+    pub fn name_of(&self, scope: &Scope) -> Arc<str> {
+        match scope {
+            Scope::Connection(id) => {
+                self.vpn(id).map_or_else(|| id.as_str().into(), |vpn| Arc::clone(&vpn.name))
+            }
+            Scope::Parent(parent) => Arc::clone(&parent.name),
+        }
     }
 }
 

@@ -234,7 +234,8 @@ impl CutOff {
     pub fn resumed_from(remembered: &Remembered, plan: &VpnPlan, now: Now) -> Self {
         let at = |stamp: Stamp| now.mono - now.wall.since(stamp) + stamp.since(now.wall);
         let of_plan = remembered.unheard.iter().filter(|unheard| unheard.tunnel.vpn == plan.id);
-        let already_open = remembered.incidents.iter().filter(|incident| incident.id.vpn == plan.id);
+        let already_open =
+            remembered.incidents.iter().filter(|incident| incident.id.scope.vpn() == Some(&plan.id));
         let mut cut_off = Self::default();
         for unheard in of_plan {
             // Evidence grew stale for this long before it was called stale.

@@ -10,7 +10,9 @@ use super::clients::Fresh;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::quality::{Measured, Quality};
+use super::scope::ParentId;
 use super::sensor::{Finding, SensorKind};
+use super::silence::Silence;
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
 
@@ -25,6 +27,10 @@ pub struct Status {
     pub vpns: Vec<VpnStatus>,
     /// Incidents on the Board: open, or not yet settled by every sink.
     pub incidents: Vec<Arc<Incident>>,
+    /// What several connections share.
+    pub parents: Vec<ParentStatus>,
+    /// The silences, each in its present or next window.
+    pub silences: Arc<[Silence]>,
     /// Every poller.
     pub sources: Vec<SourceStatus>,
 }
@@ -71,6 +77,46 @@ impl Phase {
             Self::Clearing => "clearing",
         }
     }
+}
+
+/// What is known of a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentState {
+    /// It works.
+    Up,
+    /// It does not.
+    Down,
+    /// The evidence does not say.
+    Unknown,
+}
+
+impl ParentState {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Unknown];
+
+    /// The word used in metrics and `/status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A parent's part of the status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParentStatus {
+    /// Which.
+    pub id: ParentId,
+    /// Its state.
+    pub state: ParentState,
+    /// Since when.
+    pub since: Now,
+    /// Its connections, with their names.
+    pub vpns: Vec<(VpnId, Arc<str>)>,
+    /// The phase of each kind of incident that it can have.
+    pub phases: Vec<(Kind, Phase)>,
 }
 
 /// One tunnel.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::board::{
-    Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
+    Child, Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
 };
-use super::names::{Kind, SinkId, TunnelId, VpnId};
+use super::names::{Kind, SinkId, TunnelId};
+use super::scope::Scope;
 use super::stopped::began;
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
@@ -19,10 +20,12 @@ const THIN_FROM: usize = TIMELINE_MAX / 2;
 pub struct Scene {
     /// The site's name.
     pub site: Arc<str>,
-    /// The connection's name.
-    pub vpn_name: Arc<str>,
-    /// The state of the tunnels.
+    /// The name of what it is about.
+    pub name: Arc<str>,
+    /// The state of the tunnels, of a connection.
     pub tunnels: Vec<TunnelSnapshot>,
+    /// The state of the connections, of a parent.
+    pub children: Vec<Child>,
     /// An open incident of another kind that this one follows.
     pub related: Option<IncidentId>,
 }
@@ -38,19 +41,19 @@ pub struct Story {
 
 impl Story {
     /// Opens an incident.
-    pub fn open(vpn: VpnId, kind: Kind, scene: Scene, now: Now) -> Self {
+    pub fn open(scope: Scope, kind: Kind, scene: Scene, now: Now) -> Self {
         let began = began(kind, &scene.tunnels, now);
-        Self::begin(IncidentId { vpn, kind, opened: now.wall }, scene, began, None, now.wall)
+        Self::begin(IncidentId { scope, kind, opened: now.wall }, scene, began, None, now.wall)
     }
 
     /// Adopts an incident whose record was found open at `sink`. The record's creation time identifies it, so that it is the
     /// same incident whenever and by whichever host it is adopted.
-    pub fn adopt(vpn: VpnId, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
-        Self::begin(IncidentId { vpn, kind, opened: created }, scene, created, Some(sink), now)
+    pub fn adopt(scope: Scope, kind: Kind, scene: Scene, sink: SinkId, created: Stamp, now: Stamp) -> Self {
+        Self::begin(IncidentId { scope, kind, opened: created }, scene, created, Some(sink), now)
     }
 
     fn begin(id: IncidentId, scene: Scene, began: Stamp, found_at: Option<SinkId>, now: Stamp) -> Self {
-        let Scene { site, vpn_name, tunnels, related } = scene;
+        let Scene { site, name, tunnels, children, related } = scene;
         let first = match &found_at {
             None => TimelineChange::Opened,
             Some(sink) => TimelineChange::Adopted { sink: sink.clone() },
@@ -58,10 +61,12 @@ impl Story {
         let incident = Incident {
             id,
             site,
-            vpn_name,
+            name,
             state: IncidentState::Open,
             began,
             found_at,
+            withheld: None,
+            children,
             tunnels,
             timeline: vec![TimelineEntry { seq: 0, at: now, what: first, repeats: 0 }],
             related,
@@ -101,6 +106,9 @@ impl Story {
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
             | TimelineChange::Quality { .. }
+            | TimelineChange::Children { .. }
+            | TimelineChange::Withheld { .. }
+            | TimelineChange::Released
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -227,7 +235,7 @@ mod tests {
     }
 
     fn story() -> Story {
-        let scene = Scene { site: "site".into(), vpn_name: "vpn".into(), tunnels: Vec::new(), related: None };
+        let scene = Scene { site: "site".into(), name: "vpn".into(), tunnels: Vec::new(), related: None };
         Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, Now::default())
     }
 
@@ -302,7 +310,7 @@ mod tests {
             }
         };
         let tunnels = vec![snapshot(1), snapshot(2)];
-        let scene = Scene { site: "site".into(), vpn_name: "vpn".into(), tunnels, related: None };
+        let scene = Scene { site: "site".into(), name: "vpn".into(), tunnels, related: None };
         Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, now)
     }
 

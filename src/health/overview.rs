@@ -78,7 +78,7 @@ fn is_in_the_way(of: &OpenProblem, open: &[OpenProblem], status: &Status, config
     let Some(SinkUse { plan, way: _ }) = configured.sink(sink) else { return false };
     let taken = status.vpns.iter().flat_map(|vpn| plan.kinds.iter().map(|kind| (&vpn.id, *kind)));
     taken
-        .filter(|(vpn, kind)| Kind::BY_DEFAULT.contains(kind) && plan.takes(vpn, *kind))
+        .filter(|(vpn, kind)| Kind::BY_DEFAULT.contains(kind) && plan.takes_vpn(vpn, *kind))
         .any(|(vpn, kind)| configured.taking(vpn, kind).all(is_unprepared))
 }
 
@@ -335,6 +335,6 @@ impl Configured {
 
     /// The sinks that accept this kind of incident of this connection.
     pub(super) fn taking<'a>(&'a self, vpn: &'a VpnId, kind: Kind) -> impl Iterator<Item = &'a SinkPlan> {
-        self.sinks.iter().map(|sink| &sink.plan).filter(move |plan| plan.takes(vpn, kind))
+        self.sinks.iter().map(|sink| &sink.plan).filter(move |plan| plan.takes_vpn(vpn, kind))
     }
 }

@@ -1,6 +1,7 @@
 //! The shape of `/status`, described in docs/status.md: keys stay, further ones may come. Times are RFC 3339 in UTC.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::catalogue::cause;
 use crate::catalogue::phrases::degradation;
 use crate::clock::rfc3339;
-use crate::domain::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry};
+use crate::domain::board::{
+    Child, Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, Withheld,
+};
 use crate::domain::cause::Diagnosis;
 use crate::domain::clients::Fresh;
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
@@ -110,7 +113,7 @@ impl StatusJson {
         mode: &str,
         now: Now,
     ) -> Self {
-        let Status { at, site, vpns, incidents, sources } = status;
+        let Status { at, site, vpns, incidents, parents: _, silences: _, sources } = status;
         let since_status = now.mono.since(at.mono);
         Self {
             site: site.to_string(),
@@ -180,10 +183,15 @@ impl ProblemJson {
 /// One incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentJson {
-    /// Its identity: connection, kind, and when it opened.
+    /// Its identity: scope, kind, and when it opened.
     pub id: String,
-    /// The connection's id.
-    pub vpn: String,
+    /// `connection`, `group`, `uplink` or `site`.
+    pub scope: String,
+    /// The name of the connection or parent.
+    pub name: String,
+    /// The connection's id, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpn: Option<String>,
     /// `outage`, `redundancy_lost`, `one_sided` or `degraded`.
     pub kind: String,
     /// `open`, `resolved` or `unwatched`.
@@ -195,6 +203,12 @@ pub struct IncidentJson {
     /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found_at: Option<String>,
+    /// Why no record of it is created for now: the parent that explains it, or `silence` and its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
+    /// The connections of a parent, as they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildJson>,
     /// When it was resolved, or ceased to be watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<String>,
@@ -226,8 +240,8 @@ pub struct EntryJson {
     pub seq: u32,
     /// When.
     pub at: String,
-    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `quality`, `clearing`, `reopened`, `resolved`, `unwatched` or
-    /// `handed_over`.
+    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `quality`, `children`, `withheld`, `released`, `clearing`,
+    /// `reopened`, `resolved`, `unwatched` or `handed_over`.
     pub what: String,
     /// The outside address of the tunnel that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -259,8 +273,69 @@ pub struct EntryJson {
     /// The tunnel's quality since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quality: Option<String>,
+    /// The connections of a parent that went down, the first of them by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub down: Vec<String>,
+    /// Those that came back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub back: Vec<String>,
+    /// How many of a parent's connections have trouble since …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub troubled: Option<u32>,
+    /// … of how many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
+    /// What withholds its record: a parent, or `silence` and its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// How many further entries of the same wording were folded into this one.
     pub repeats: u32,
+}
+
+/// A connection of a parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildJson {
+    /// Its id.
+    pub vpn: String,
+    /// Its name.
+    pub name: String,
+    /// Whether the parent's trouble shows in it.
+    pub troubled: bool,
+    /// The worst kind of its open incidents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Why, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+impl ChildJson {
+    fn of(child: &Child) -> Self {
+        let Child { vpn, name, trouble } = child;
+        let kind = trouble.as_ref().and_then(|trouble| trouble.kind);
+        Self {
+            vpn: vpn.to_string(),
+            name: name.to_string(),
+            troubled: trouble.is_some(),
+            kind: kind.map(|kind| kind.as_str().to_owned()),
+            since: trouble.as_ref().map(|trouble| rfc3339(trouble.since)),
+            cause: trouble.as_ref().and_then(|trouble| trouble.cause).map(|cause| cause.as_str().to_owned()),
+        }
+    }
+}
+
+fn withheld_by(withheld: &Withheld) -> String {
+    match withheld {
+        Withheld::Explained(parent) => parent.to_string(),
+        Withheld::Silenced(id) => format!("silence {id}"),
+    }
+}
+
+fn names(names: &[Arc<str>]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 impl IncidentJson {
@@ -268,30 +343,36 @@ impl IncidentJson {
         let Incident {
             id,
             site: _,
-            vpn_name: _,
+            name,
             state,
             began,
             found_at,
+            withheld,
+            children,
             tunnels: _,
             timeline,
             related,
             worsened,
             revision: _,
         } = incident;
-        let IncidentId { vpn, kind, opened } = id;
+        let IncidentId { scope, kind, opened } = id;
         let ended = match state {
             IncidentState::Open => None,
             IncidentState::Resolved { at } | IncidentState::Unwatched { at } => Some(rfc3339(*at)),
         };
         Self {
             id: id.to_string(),
-            vpn: vpn.to_string(),
+            scope: scope.word().to_owned(),
+            name: name.to_string(),
+            vpn: scope.vpn().map(ToString::to_string),
             kind: kind.as_str().to_owned(),
             state: state.as_str().to_owned(),
             began: rfc3339(*began),
             opened: rfc3339(*opened),
             found_at: found_at.as_ref().map(ToString::to_string),
             ended,
+            withheld: withheld.as_ref().map(withheld_by),
+            children: children.iter().map(ChildJson::of).collect(),
             worsened: *worsened,
             related: related.as_ref().map(ToString::to_string),
             records: records
@@ -344,6 +425,15 @@ impl EntryJson {
                 why: quality.reason().map(str::to_owned),
                 ..plain("quality")
             },
+            TimelineChange::Children { down, back, troubled, of } => Self {
+                down: names(down),
+                back: names(back),
+                troubled: Some(*troubled),
+                of: Some(*of),
+                ..plain("children")
+            },
+            TimelineChange::Withheld { by } => Self { by: Some(withheld_by(by)), ..plain("withheld") },
+            TimelineChange::Released => plain("released"),
             TimelineChange::Clearing => plain("clearing"),
             TimelineChange::Reopened => plain("reopened"),
             TimelineChange::Resolved => plain("resolved"),

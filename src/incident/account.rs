@@ -110,7 +110,7 @@ impl Account {
     /// Describes an incident as it is now.
     pub(super) fn new(incident: &Incident, settings: &SinkRules) -> Self {
         let tunnels = as_they_stand(incident);
-        let vpn = settings.vpns.get(&incident.id.vpn);
+        let vpn = settings.vpn(&incident.id.scope);
         let flow = Flow::of(&tunnels);
         let course = Course::of(incident, &tunnels);
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
@@ -481,7 +481,7 @@ fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &
     };
     let follows =
         incident.related.as_ref().map(|other| format!(". Follows {}", wording::kind_words(other.kind)));
-    let (site, name, id) = (&incident.site, &incident.vpn_name, &incident.id.vpn);
+    let (site, name, id) = (&incident.site, &incident.name, &incident.id.scope);
     let causes = (course == Course::Lasts).then(|| wording::causes(&concerned(incident.id.kind, tunnels)));
     let why = causes.flatten().map(|causes| format!("{head} {site}, {name}: {causes}. {said}"));
     let whole = format!("{head} {site}, {name} ({id}). {said}");
@@ -574,12 +574,13 @@ pub struct Link {
 fn links(incident: &Incident, vpn: Option<&VpnSettings>) -> Vec<Link> {
     let Some(vpn) = vpn.filter(|vpn| !vpn.region.is_empty()) else { return Vec::new() };
     let tunnels: Vec<IpAddr> = incident.tunnels.iter().map(|tunnel| tunnel.id.outside_ip).collect();
-    let mut links = vec![console(&incident.id.vpn, &vpn.region)];
+    let Some(id) = incident.id.scope.vpn() else { return Vec::new() };
+    let mut links = vec![console(id, &vpn.region)];
     if !tunnels.is_empty() {
-        let url = graph(&vpn.region, NAMESPACE_AWS, "TunnelState", &incident.id.vpn, &tunnels);
+        let url = graph(&vpn.region, NAMESPACE_AWS, "TunnelState", id, &tunnels);
         links.push(Link { title: "AWS's view: TunnelState in CloudWatch".to_owned(), url, metrics: true });
         if let Some(Metrics { namespace, region }) = &vpn.metrics {
-            let url = graph(region, namespace, "TunnelUp", &incident.id.vpn, &tunnels);
+            let url = graph(region, namespace, "TunnelUp", id, &tunnels);
             links.push(Link {
                 title: "This site's view: TunnelUp in CloudWatch".to_owned(),
                 url,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::board::{Board, IncidentId};
-use crate::domain::names::{Kind, SinkId, VpnId};
+use crate::domain::names::{Kind, SinkId};
+use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 use crate::health::Code;
 
 use super::message::Message;
 use super::sink::{
-    Description, LedgerError, LedgerRow, Note, Record, RecordId, Scope, Search, SinkError, StartRequest,
+    Description, LedgerError, LedgerRow, Note, Record, RecordId, RecordScope, Search, SinkError, StartRequest,
 };
 pub use crate::catalogue::parts::{NoticeReason, SinkNotice};
 
@@ -74,7 +75,7 @@ pub enum RecordCall {
     /// Look for open records in these scopes.
     Survey {
         /// The scopes.
-        scopes: Vec<Scope>,
+        scopes: Vec<RecordScope>,
     },
     /// Start a record.
     Start {
@@ -287,9 +288,9 @@ pub enum SinkEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// For `Find`: every record, with its scope.
-    Found(Vec<(Scope, Record)>),
+    Found(Vec<(RecordScope, Record)>),
     /// For `Survey`: every open record, with its scope.
-    Surveyed(Vec<(Scope, Record)>),
+    Surveyed(Vec<(RecordScope, Record)>),
     /// For `Start`.
     Started(RecordId),
     /// For `Read`.
@@ -334,8 +335,8 @@ pub struct Settled {
 /// A record is open that no incident on the Board explains; see [`crate::domain::event::Event::RecordFound`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnclaimedRecord {
-    /// The connection.
-    pub vpn: VpnId,
+    /// What it is about.
+    pub scope: Scope,
     /// The kind.
     pub kind: Kind,
     /// When it was created, on the sink's clock.

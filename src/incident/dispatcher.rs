@@ -83,7 +83,7 @@ impl MessageDispatcher {
     fn plan_case(&mut self, id: &IncidentId, now: Now) {
         let of_key = |other: &&MessageCase| {
             let other_id = &other.incident.id;
-            other.present && other_id.vpn == id.vpn && other_id.kind == id.kind && !other.row.settled
+            other.present && other_id.scope == id.scope && other_id.kind == id.kind && !other.row.settled
         };
         let siblings = || self.cases.values().filter(of_key);
         let context = MessageContext {
@@ -138,7 +138,7 @@ impl MessageDispatcher {
                     site: Arc::clone(&self.settings.rules.site),
                     sink: self.settings.rules.id().clone(),
                     incident: incident.clone(),
-                    vpn_name: None,
+                    name: None,
                     reason: NoticeReason::EndUnknown,
                 });
             }
@@ -156,7 +156,7 @@ impl Machine for MessageDispatcher {
             case.present = false;
         }
         for incident in &board.incidents {
-            if !self.settings.rules.sink.takes(&incident.id.vpn, incident.id.kind) {
+            if !self.settings.rules.sink.takes(&incident.id.scope, incident.id.kind) {
                 continue;
             }
             // An incident that is settled and open was given up, and is adopted again under the same id: a new generation of
@@ -585,6 +585,9 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
             | TimelineChange::Quality { .. }
+            | TimelineChange::Children { .. }
+            | TimelineChange::Withheld { .. }
+            | TimelineChange::Released
             | TimelineChange::Resolved
             | TimelineChange::Unwatched
             | TimelineChange::HandedOver
@@ -601,12 +604,15 @@ fn is_news(what: &TimelineChange) -> bool {
         TimelineChange::Assessment { .. }
         | TimelineChange::Cause { .. }
         | TimelineChange::Quality { .. }
+        | TimelineChange::Children { .. }
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Confirmed => true,
         TimelineChange::Opened
         | TimelineChange::Adopted { .. }
         | TimelineChange::View { .. }
+        | TimelineChange::Withheld { .. }
+        | TimelineChange::Released
         | TimelineChange::Resolved
         | TimelineChange::Unwatched
         | TimelineChange::HandedOver

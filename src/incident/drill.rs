@@ -23,13 +23,16 @@ use std::sync::Arc;
 
 use crate::clock::rfc3339;
 use crate::domain::names::{Kind, VpnId};
+use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 
 use super::account::{self, Account, NOTES_MAX, URL_MAX};
 use super::message::{Change, Heading, Message, MessageContent, assemble};
 use super::raw_data::RawData;
 use super::settings::SinkRules;
-use super::sink::{DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, Scope, SinkError, StartRequest};
+use super::sink::{
+    DESCRIPTION_MAX, DRILL_SOURCE, IncidentSink, RecordId, RecordScope, SinkError, StartRequest,
+};
 use super::token;
 use super::wording::{self, TITLE_MAX, WORDS_MAX, clip, telephone, when};
 
@@ -72,9 +75,9 @@ pub trait ShowingSink: IncidentSink {
 
 impl Drill {
     /// The scope of its record; `None` if the connection is not configured.
-    pub fn scope(&self, settings: &SinkRules) -> Option<Scope> {
-        let real = settings.scope(&self.vpn, self.kind)?;
-        Some(Scope { source: DRILL_SOURCE.to_owned(), ..real })
+    pub fn scope(&self, settings: &SinkRules) -> Option<RecordScope> {
+        let real = settings.scope(&Scope::Connection(self.vpn.clone()), self.kind)?;
+        Some(RecordScope { source: DRILL_SOURCE.to_owned(), ..real })
     }
 
     /// The request that creates its record; the same in every retry.
@@ -114,7 +117,7 @@ impl Drill {
             change,
             at,
             incident: format!("drill/{}/{}", self.vpn, rfc3339(self.at)),
-            vpn: &self.vpn,
+            scope: &Scope::Connection(self.vpn.clone()),
             kind: self.kind,
             site: &self.site,
             impact: IMPACT,

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::clock::rfc3339;
 use crate::domain::board::{Incident, TimelineChange, TimelineEntry};
-use crate::domain::names::{Destination, Kind, VpnId};
+use crate::domain::names::{Destination, Kind};
+use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 
 use super::account::Account;
@@ -62,13 +63,13 @@ impl Change {
 pub struct Message {
     /// Identifies this message: the same in every retry, so that a receiver can drop a repetition.
     pub id: String,
-    /// Identifies connection and kind. Later incidents of the same connection and kind share it, and so do the messages of
+    /// Identifies scope and kind. Later incidents of the same scope and kind share it, and so do the messages of
     /// the other gateway of a pair.
     pub key: String,
     /// What it reports.
     pub change: Change,
-    /// The connection.
-    pub vpn: VpnId,
+    /// What it is about.
+    pub scope: Scope,
     /// The kind.
     pub kind: Kind,
     /// The site.
@@ -119,9 +120,9 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
     let Occasion { sink, change, generation, sent_upto, at } = occasion;
     let id = &incident.id;
     let impact = settings.impact(id.kind);
-    let vpn = settings.vpns.get(&id.vpn);
+    let vpn = settings.vpn(&id.scope);
     let upto = incident.timeline.last().map_or(0, |entry| entry.seq + 1);
-    let key = format!("bothends/{}/{}", id.vpn, id.kind.as_str());
+    let key = format!("bothends/{}/{}", id.scope, id.kind.as_str());
     // The id of a change that happens once does not depend on the rest of the message, so that it is the same whenever the
     // message is composed.
     let state = match change {
@@ -162,7 +163,7 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
         change,
         at,
         incident: id.to_string(),
-        vpn: &id.vpn,
+        scope: &id.scope,
         kind: id.kind,
         site: &settings.site,
         impact,
@@ -178,7 +179,7 @@ pub(super) struct Heading<'a> {
     pub(super) change: Change,
     pub(super) at: Stamp,
     pub(super) incident: String,
-    pub(super) vpn: &'a VpnId,
+    pub(super) scope: &'a Scope,
     pub(super) kind: Kind,
     pub(super) site: &'a str,
     pub(super) impact: u8,
@@ -225,7 +226,7 @@ struct MessageData<'a> {
 }
 
 pub(super) fn assemble(heading: Heading<'_>, story: MessageContent) -> Message {
-    let Heading { id, key, change, at, incident, vpn, kind, site, impact, drill } = heading;
+    let Heading { id, key, change, at, incident, scope, kind, site, impact, drill } = heading;
     let MessageContent { evidence, account, news, timeline, upto, worsened } = story;
     let text = account.plain(&news);
     let data = MessageData {
@@ -249,7 +250,7 @@ pub(super) fn assemble(heading: Heading<'_>, story: MessageContent) -> Message {
         id,
         key,
         change,
-        vpn: vpn.clone(),
+        scope: scope.clone(),
         kind,
         site: site.to_owned(),
         severity: severity(impact),

@@ -54,8 +54,8 @@ impl RawData {
         let mut data = Self {
             drill: false,
             site: clip(&incident.site, WORDS_MAX),
-            vpn_id: incident.id.vpn.to_string(),
-            vpn_name: clip(&incident.vpn_name, WORDS_MAX),
+            vpn_id: incident.id.scope.to_string(),
+            vpn_name: clip(&incident.name, WORDS_MAX),
             kind: incident.id.kind.as_str(),
             began: rfc3339(incident.began),
             opened: rfc3339(incident.id.opened),

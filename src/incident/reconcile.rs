@@ -73,14 +73,15 @@ use super::lookup::{KnownRecords, Wanted};
 use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::SinkRules;
 use crate::domain::board::{Board, IncidentId, IncidentState};
-use crate::domain::names::{Kind, VpnId};
+use crate::domain::names::Kind;
+use crate::domain::scope::Scope;
 use crate::domain::time::{Moment, Now};
 use crate::health::Problem;
 use crate::incident::action::{
     ActionFailure, ActionId, ActionKind, NoticeReason, RecordCall, Reply, Settled, SinkNotice,
     UnclaimedRecord, Work,
 };
-use crate::incident::sink::{LedgerRow, Record, RecordId, RecordStatus, Scope, Search, SinkError};
+use crate::incident::sink::{LedgerRow, Record, RecordId, RecordScope, RecordStatus, Search, SinkError};
 use crate::incident::{token, wording};
 
 /// A row whose incident is not on the Board may belong to one that the core adopts late after a start: it is kept for this
@@ -97,7 +98,7 @@ const PAGES_LOOK_UPS_APART: Duration = Duration::from_secs(1);
 pub struct Reconciler {
     settings: SinkRules,
     cases: BTreeMap<IncidentId, RecordCase>,
-    places: BTreeMap<(VpnId, Kind), KnownRecords>,
+    places: BTreeMap<(Scope, Kind), KnownRecords>,
     /// The ledger's rows of incidents that have not been on the Board in this run.
     stored: BTreeMap<IncidentId, Vec<LedgerRow>>,
     survey: Survey,
@@ -120,7 +121,7 @@ pub enum RecordRoute {
     /// A look-up for several scopes.
     Places {
         /// The scopes.
-        of: Vec<(VpnId, Kind)>,
+        of: Vec<(Scope, Kind)>,
         /// When it was sent.
         asked: Moment,
     },
@@ -134,7 +135,7 @@ pub enum RecordRoute {
     /// A read of a record that is open and that no incident explains.
     Unclaimed {
         /// Its scope.
-        at: (VpnId, Kind),
+        at: (Scope, Kind),
         /// Which.
         record: RecordId,
     },
@@ -158,7 +159,7 @@ struct Survey {
     listing: bool,
     reading: bool,
     /// The oldest open record of each scope that no incident explained, to be read.
-    unread: BTreeMap<(VpnId, Kind), RecordId>,
+    unread: BTreeMap<(Scope, Kind), RecordId>,
     retry: Retry,
 }
 
@@ -198,7 +199,7 @@ impl Reconciler {
     /// A look-up has ended. It was sent at one moment for all of these scopes, so it shows the state of each at that moment.
     fn looked_up(
         &mut self,
-        of: Vec<(VpnId, Kind)>,
+        of: Vec<(Scope, Kind)>,
         asked: Moment,
         result: Result<Reply, ActionFailure>,
         now: Now,
@@ -214,9 +215,9 @@ impl Reconciler {
         let seed = [&*self.settings.site, self.settings.id().as_str(), ActionKind::Find.as_str()];
         match found {
             Ok(found) => {
-                let mut records: BTreeMap<(VpnId, Kind), Vec<Record>> = BTreeMap::new();
+                let mut records: BTreeMap<(Scope, Kind), Vec<Record>> = BTreeMap::new();
                 for (scope, record) in found {
-                    records.entry((scope.vpn, scope.kind)).or_default().push(record);
+                    records.entry((scope.of, scope.kind)).or_default().push(record);
                 }
                 for at in of {
                     let records = records.remove(&at).unwrap_or_default();
@@ -235,10 +236,10 @@ impl Reconciler {
         self.outbox.send(Work::Call(call), route, now.mono);
     }
 
-    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(VpnId, Kind), Wanted>) {
-        let at = (id.vpn.clone(), id.kind);
+    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(Scope, Kind), Wanted>) {
+        let at = (id.scope.clone(), id.kind);
         self.places.entry(at.clone()).or_default();
-        let scope = self.settings.scope(&id.vpn, id.kind);
+        let scope = self.settings.scope(&id.scope, id.kind);
         let (earlier, later) = self.siblings(id);
         let related = self.related(id);
         let held_by_others = self.held_by_others(id);
@@ -291,7 +292,7 @@ impl Reconciler {
         let siblings = || {
             self.cases.values().filter(|case| {
                 let other = &case.incident.id;
-                case.present && other.vpn == id.vpn && other.kind == id.kind
+                case.present && other.scope == id.scope && other.kind == id.kind
             })
         };
         let earlier =
@@ -338,21 +339,21 @@ impl Reconciler {
 
     /// Look-ups that a case needs, and those made ahead of time, so that only the commit and the call itself lie between
     /// agreement and page.
-    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(VpnId, Kind), Wanted>) {
-        for vpn in &self.board.prepare {
-            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(vpn, *kind)) {
-                self.places.entry((vpn.clone(), kind)).or_default();
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(Scope, Kind), Wanted>) {
+        for scope in &self.board.prepare {
+            for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(scope, *kind)) {
+                self.places.entry((scope.clone(), kind)).or_default();
             }
         }
-        let have_record: BTreeSet<(VpnId, Kind)> = self
+        let have_record: BTreeSet<(Scope, Kind)> = self
             .cases
             .values()
             .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
-            .map(|case| (case.incident.id.vpn.clone(), case.incident.id.kind))
+            .map(|case| (case.incident.id.scope.clone(), case.incident.id.kind))
             .collect();
         let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
         for (at, place) in &mut self.places {
-            if !self.settings.vpns.contains_key(&at.0) {
+            if !self.settings.knows(&at.0) {
                 continue;
             }
             let taken = self.settings.sink.takes(&at.0, at.1);
@@ -411,7 +412,7 @@ impl Reconciler {
             let notice = SinkNotice {
                 site: Arc::clone(&self.settings.site),
                 sink: self.settings.id().clone(),
-                vpn_name: None,
+                name: None,
                 reason: NoticeReason::LeftOpen(record.cloned()),
                 incident,
             };
@@ -473,7 +474,7 @@ impl Reconciler {
     /// A record that the list showed as open was read.
     fn read_unclaimed(
         &mut self,
-        at: (VpnId, Kind),
+        at: (Scope, Kind),
         record: &RecordId,
         result: Result<Reply, ActionFailure>,
         now: Now,
@@ -485,7 +486,7 @@ impl Reconciler {
                 self.places.entry(at.clone()).or_default().read(record, None, now.mono);
                 match status {
                     RecordStatus::Open if !self.is_accounted_for(&at) => {
-                        self.outbox.unclaimed(UnclaimedRecord { vpn: at.0, kind: at.1, created });
+                        self.outbox.unclaimed(UnclaimedRecord { scope: at.0, kind: at.1, created });
                     }
                     RecordStatus::Open | RecordStatus::Resolved => {}
                 }
@@ -509,11 +510,11 @@ impl Reconciler {
     fn unaccounted_for(
         &self,
         asked: Moment,
-        open: Vec<(Scope, Record)>,
-    ) -> BTreeMap<(VpnId, Kind), RecordId> {
-        let mut oldest: BTreeMap<(VpnId, Kind), Record> = BTreeMap::new();
-        for (Scope { vpn, kind, plan: _, source: _, resource: _ }, record) in open {
-            let at = (vpn, kind);
+        open: Vec<(RecordScope, Record)>,
+    ) -> BTreeMap<(Scope, Kind), RecordId> {
+        let mut oldest: BTreeMap<(Scope, Kind), Record> = BTreeMap::new();
+        for (RecordScope { of, kind, plan: _, source: _, resource: _ }, record) in open {
+            let at = (of, kind);
             let known = self.places.get(&at).is_some_and(|place| place.knows_closed(&record.id, asked));
             if known || self.is_accounted_for(&at) {
                 continue;
@@ -530,10 +531,10 @@ impl Reconciler {
     }
 
     /// Whether an incident of this scope is on the Board, open or over: it handles every record of the scope.
-    fn is_accounted_for(&self, at: &(VpnId, Kind)) -> bool {
+    fn is_accounted_for(&self, at: &(Scope, Kind)) -> bool {
         self.cases.values().any(|case| {
             let id = &case.incident.id;
-            case.present && (&id.vpn, id.kind) == (&at.0, at.1)
+            case.present && (&id.scope, id.kind) == (&at.0, at.1)
         })
     }
 
@@ -553,7 +554,7 @@ impl Machine for Reconciler {
             case.present = false;
         }
         for incident in &board.incidents {
-            if !self.settings.sink.takes(&incident.id.vpn, incident.id.kind) {
+            if !self.settings.sink.takes(&incident.id.scope, incident.id.kind) {
                 continue;
             }
             let again = |settled: bool| settled && incident.state == IncidentState::Open;
@@ -590,7 +591,7 @@ impl Machine for Reconciler {
                     self.cases.remove(&incident);
                     return;
                 }
-                let place = self.places.entry((incident.vpn.clone(), incident.kind)).or_default();
+                let place = self.places.entry((incident.scope.clone(), incident.kind)).or_default();
                 let mut context = ReplyContext { now, settings: &self.settings, place, notices: Vec::new() };
                 case.ended(flight, result, &mut context);
                 context.notices.into_iter().for_each(|notice| self.outbox.notice(notice));
@@ -604,7 +605,7 @@ impl Machine for Reconciler {
 
     /// Asks every case for its next step, and every scope whether a look-up is due.
     fn plan(&mut self, now: Now) {
-        let mut wanted: BTreeMap<(VpnId, Kind), Wanted> = BTreeMap::new();
+        let mut wanted: BTreeMap<(Scope, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         for id in &ids {
             self.plan_case(id, now, &mut wanted);

@@ -1,12 +1,13 @@
 //! The settings of a sink's reconciler.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
+use crate::domain::scope::{ParentId, Scope};
 
 /// The source that marks a drill's record.
 pub const DRILL_SOURCE: &str = "bothends.drill";
@@ -24,6 +25,8 @@ pub struct SinkRules {
     pub impact: BTreeMap<Kind, u8>,
     /// What is known of each connection beyond the core's plan.
     pub vpns: BTreeMap<VpnId, VpnSettings>,
+    /// The parents, each with the connections that it explains.
+    pub parents: BTreeMap<ParentId, BTreeSet<VpnId>>,
 }
 
 /// Settings of a sink that only accepts messages, for its dispatcher.
@@ -65,27 +68,54 @@ impl SinkRules {
         &self.sink.id
     }
 
-    /// The scope of a connection and kind; `None` if the connection is not (or no longer) configured.
-    pub fn scope(&self, vpn: &VpnId, kind: Kind) -> Option<Scope> {
-        let region = &self.vpns.get(vpn)?.region;
-        let plan = self.plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str());
+    /// Where the records of a scope and kind are; `None` if the scope is not (or no longer) configured.
+    pub fn scope(&self, of: &Scope, kind: Kind) -> Option<RecordScope> {
+        let plan = filled_in(&self.plan, of, kind);
         // arn:<partition>:<service>:<region>:<account>:<resource>
         let mut fields = plan.splitn(6, ':');
         let partition = fields.nth(1).unwrap_or("aws").to_owned();
         let account = fields.nth(2).unwrap_or_default().to_owned();
-        Some(Scope {
-            vpn: vpn.clone(),
+        let resource = match of {
+            Scope::Connection(vpn) => {
+                let region = &self.vpns.get(vpn)?.region;
+                format!("arn:{partition}:ec2:{region}:{account}:vpn-connection/{vpn}")
+            }
+            Scope::Parent(parent) => {
+                self.parents.contains_key(parent).then_some(())?;
+                format!("bothends:{parent}")
+            }
+        };
+        Some(RecordScope {
+            of: of.clone(),
             kind,
             plan,
             source: format!("bothends.{}", kind.as_str()),
-            resource: format!("arn:{partition}:ec2:{region}:{account}:vpn-connection/{vpn}"),
+            resource,
         })
     }
 
     /// Every scope that the sink accepts.
-    pub fn scopes(&self) -> Vec<Scope> {
-        let kinds = |vpn| Kind::ALL.into_iter().filter(move |kind| self.sink.takes(vpn, *kind));
-        self.vpns.keys().flat_map(|vpn| kinds(vpn).filter_map(|kind| self.scope(vpn, kind))).collect()
+    pub fn scopes(&self) -> Vec<RecordScope> {
+        let vpns = self.vpns.keys().cloned().map(Scope::Connection);
+        let scopes = vpns.chain(self.parents.keys().cloned().map(Scope::Parent));
+        let of = |scope: Scope| {
+            let kinds = Kind::ALL.into_iter().filter(|kind| self.sink.takes(&scope, *kind));
+            kinds.filter_map(|kind| self.scope(&scope, kind)).collect::<Vec<_>>()
+        };
+        scopes.flat_map(of).collect()
+    }
+
+    /// Whether the scope is configured.
+    pub fn knows(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Connection(vpn) => self.vpns.contains_key(vpn),
+            Scope::Parent(parent) => self.parents.contains_key(parent),
+        }
+    }
+
+    /// What is known of a connection, if the scope is one.
+    pub fn vpn(&self, scope: &Scope) -> Option<&VpnSettings> {
+        self.vpns.get(scope.vpn()?)
     }
 
     /// The impact of a kind, 1 (critical) to 5 (none).
@@ -94,22 +124,31 @@ impl SinkRules {
     }
 }
 
-/// Where the records of one connection and kind are searched for and created.
+/// Where the records of one scope and kind are searched for and created.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Scope {
-    /// The connection.
-    pub vpn: VpnId,
+pub struct RecordScope {
+    /// The scope.
+    pub of: Scope,
     /// The kind.
     pub kind: Kind,
     /// The response plan (its ARN, placeholders filled in) or the vendor's counterpart.
     pub plan: String,
     /// The source that marks a record as ours: `bothends.<kind>`.
     pub source: String,
-    /// The connection's ARN.
+    /// The connection's ARN; of a parent, which AWS does not know, its identity.
     pub resource: String,
 }
 
-impl Scope {
+/// The response plan of a scope and kind. `{scope}` is a connection's id, or `uplink-wan1`; `{vpn_id}` is the same.
+pub fn filled_in(template: &str, of: &Scope, kind: Kind) -> String {
+    let scope = match of {
+        Scope::Connection(vpn) => vpn.as_str().to_owned(),
+        Scope::Parent(parent) => format!("{}-{}", parent.kind.as_str(), parent.name),
+    };
+    template.replace("{vpn_id}", &scope).replace("{scope}", &scope).replace("{kind}", kind.as_str())
+}
+
+impl RecordScope {
     /// Whether it is a drill's, and so no incident's.
     pub fn is_drill(&self) -> bool {
         self.source == DRILL_SOURCE

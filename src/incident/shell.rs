@@ -191,8 +191,8 @@ async fn serve<F: SinkFamily, L: Ledger>(
             // If nothing receives, the daemon is ending: the next start reports it again.
             let _ = outlets.events.send(Event::Settled { sink, incident, revision }).await;
         }
-        while let Some(UnclaimedRecord { vpn, kind, created }) = machine.poll_unclaimed() {
-            let _ = outlets.events.send(Event::RecordFound { sink: id.clone(), vpn, kind, created }).await;
+        while let Some(UnclaimedRecord { scope, kind, created }) = machine.poll_unclaimed() {
+            let _ = outlets.events.send(Event::RecordFound { sink: id.clone(), scope, kind, created }).await;
         }
         if closing.is_some() && under_way.is_empty() {
             return;

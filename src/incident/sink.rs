@@ -12,7 +12,7 @@ use crate::domain::plan::SinkPlan;
 use crate::domain::time::Stamp;
 
 use super::account::{Account, Link};
-pub use super::settings::{DRILL_SOURCE, Scope};
+pub use super::settings::{DRILL_SOURCE, RecordScope};
 pub use crate::domain::names::RecordId;
 
 /// A sink's counterpart of an incident.
@@ -51,7 +51,7 @@ pub enum RecordOrigin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartRequest {
     /// The scope.
-    pub scope: Scope,
+    pub scope: RecordScope,
     /// Makes retries, restarts and twins one request.
     pub client_token: String,
     /// At most 200 characters.
@@ -142,7 +142,7 @@ impl Error for SinkError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
     /// The scopes.
-    pub scopes: Vec<Scope>,
+    pub scopes: Vec<RecordScope>,
     /// Whether a page waits for it.
     pub page: bool,
 }
@@ -152,14 +152,17 @@ pub trait IncidentSink: Send + Sync + 'static {
     /// The records of these scopes that are ours: created with the scope's source and resource, or by our own alarm. For each
     /// scope all open ones, and the newest closed one if the sink can list it. Use as few calls as possible: there may be
     /// many scopes.
-    fn find(&self, search: &Search) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
+    fn find(
+        &self,
+        search: &Search,
+    ) -> impl Future<Output = Result<Vec<(RecordScope, Record)>, SinkError>> + Send;
 
     /// Every open record that [`Self::find`] would find in these scopes. Use as few calls as possible: this runs every few
     /// minutes, and there may be many scopes.
     fn survey(
         &self,
-        scopes: &[Scope],
-    ) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send;
+        scopes: &[RecordScope],
+    ) -> impl Future<Output = Result<Vec<(RecordScope, Record)>, SinkError>> + Send;
 
     /// Creates a record, or returns the one that this token has created.
     fn start(&self, request: &StartRequest) -> impl Future<Output = Result<RecordId, SinkError>> + Send;

@@ -82,26 +82,28 @@ fn settings(with: With) -> SinkRules {
             id: SinkId::new("webhook"),
             destination: Destination::new("specimen"),
             kinds: Kind::ALL.into(),
-            vpns: None,
+            scopes: None,
         },
         site: "milan-1".into(),
         plan: "".into(),
         impact: BTreeMap::new(),
         vpns: BTreeMap::from([(vpn(), vpn_settings)]),
+        parents: BTreeMap::new(),
     }
 }
 
 fn incident(kind: Kind, with: With, at: Stamp) -> Incident {
     let now = Now { wall: at, ..Now::default() };
     let tunnels: Vec<_> = [11, 12].map(|last| snapshot(last, now)).into();
-    let related = IncidentId { vpn: vpn(), kind, opened: at };
+    let related = IncidentId { scope: vpn().into(), kind, opened: at };
     let scene = Scene {
         site: "milan-1".into(),
-        vpn_name: NAME.into(),
+        name: NAME.into(),
         tunnels: tunnels.clone(),
+        children: Vec::new(),
         related: with.follows.then_some(related),
     };
-    let mut story = Story::open(vpn(), kind, scene, now);
+    let mut story = Story::open(vpn().into(), kind, scene, now);
     let TunnelSnapshot { id, name, .. } = tunnels[0].clone();
     let (assessment, carrying) = (Assessment::Down, Carrying::of(Assessment::Down));
     story.add(TimelineChange::Assessment { tunnel: id, name, assessment, carrying }, at);

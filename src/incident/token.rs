@@ -6,14 +6,14 @@ use crate::domain::board::{IncidentId, TimelineChange, TimelineEntry};
 use crate::domain::names::{Destination, SinkId};
 use crate::domain::time::Stamp;
 
-use super::settings::Scope;
+use super::settings::RecordScope;
 use super::sink::RecordId;
 
 /// The token of the request that creates the record which follows `newest`. Every site that knows the same newest record
 /// derives the same token; once a record is over, its successor has another token.
-pub(super) fn start(scope: &Scope, newest: Option<&RecordId>) -> String {
+pub(super) fn start(scope: &RecordScope, newest: Option<&RecordId>) -> String {
     let newest = newest.map_or("none", |record| &record.0);
-    digest(&["start", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), newest])
+    digest(&["start", &scope.plan, &scope.of.to_string(), scope.kind.as_str(), newest])
 }
 
 /// The token of one timeline entry in one record. Twins may note the same event, so the site is part of it.
@@ -34,6 +34,9 @@ pub(super) fn note(record: &RecordId, site: &str, entry: &TimelineEntry) -> Stri
         TimelineChange::Quality { tunnel, name: _, quality } => {
             ("quality", tunnel.to_string(), quality.reason().unwrap_or(quality.as_str()), None)
         }
+        TimelineChange::Children { troubled, .. } => ("children", troubled.to_string(), "", None),
+        TimelineChange::Withheld { .. } => ("withheld", String::new(), "", None),
+        TimelineChange::Released => ("released", String::new(), "", None),
         TimelineChange::Clearing => ("clearing", String::new(), "", None),
         TimelineChange::Reopened => ("reopened", String::new(), "", None),
         TimelineChange::Resolved => ("resolved", String::new(), "", None),
@@ -74,8 +77,8 @@ pub(super) fn message(
 }
 
 /// The token of the request that creates a drill's record.
-pub(super) fn drill(scope: &Scope, site: &str, at: Stamp) -> String {
-    digest(&["drill", &scope.plan, scope.vpn.as_str(), scope.kind.as_str(), site, &millis(Some(at))])
+pub(super) fn drill(scope: &RecordScope, site: &str, at: Stamp) -> String {
+    digest(&["drill", &scope.plan, &scope.of.to_string(), scope.kind.as_str(), site, &millis(Some(at))])
 }
 
 /// The token that closes a drill's record.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalogue::cause;
+use crate::catalogue::phrases::parent_words;
 pub(super) use crate::catalogue::phrases::{degradation, kind_words};
-use crate::domain::board::{Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
+use crate::domain::board::{
+    Incident, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot, Withheld,
+};
 use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::cause::Diagnosis;
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
@@ -97,6 +100,12 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
             Quality::Good => format!("{}: no longer degraded", named(name, tunnel)),
             Quality::Unknown => format!("{}: its quality is not known", named(name, tunnel)),
         },
+        TimelineChange::Children { down, back, troubled, of } => children(down, back, *troubled, *of),
+        TimelineChange::Withheld { by: Withheld::Explained(parent) } => {
+            format!("not sent: the incident of {} explains it", parent_words(parent))
+        }
+        TimelineChange::Withheld { by: Withheld::Silenced(id) } => format!("not sent: silence {id}"),
+        TimelineChange::Released => "sent now: what held it back is over, and it is not".to_owned(),
         TimelineChange::Clearing => "clearing; this record is resolved if that lasts".to_owned(),
         TimelineChange::Reopened => "it is not over after all".to_owned(),
         TimelineChange::Resolved => format!("{kind} over"),
@@ -332,6 +341,9 @@ pub(super) fn as_they_stand(incident: &Incident) -> Vec<CurrentTunnel> {
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
+            | TimelineChange::Children { .. }
+            | TimelineChange::Withheld { .. }
+            | TimelineChange::Released
             | TimelineChange::Clearing
             | TimelineChange::Reopened
             | TimelineChange::Resolved
@@ -352,6 +364,9 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
         | TimelineChange::Assessment { .. }
         | TimelineChange::Cause { .. }
         | TimelineChange::Quality { .. }
+        | TimelineChange::Children { .. }
+        | TimelineChange::Withheld { .. }
+        | TimelineChange::Released
         | TimelineChange::Clearing
         | TimelineChange::Reopened
         | TimelineChange::Resolved
@@ -435,8 +450,17 @@ impl CurrentTunnel {
     }
 }
 
+/// The connections of a parent that went down or came back.
+fn children(down: &[Arc<str>], back: &[Arc<str>], troubled: u32, of: u32) -> String {
+    let names =
+        |what: &str, names: &[Arc<str>]| (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")));
+    let parts = [names("went down", down), names("came back", back)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{troubled} of {of} connections are affected; {}", parts.join("; "))
+}
+
 fn connection(incident: &Incident) -> String {
-    format!("{} ({})", incident.vpn_name, incident.id.vpn)
+    format!("{} ({})", incident.name, incident.id.scope)
 }
 
 fn named(name: &str, id: &TunnelId) -> String {

@@ -246,7 +246,7 @@ pub fn own_addresses() -> io::Result<BTreeSet<IpAddr>> {
 
 /// Why this tunnel's configured addresses cannot be right on a host with the addresses `own`, and what to do.
 pub fn address_mistake(tunnel: &TunnelPlan, own: &BTreeSet<IpAddr>) -> Option<String> {
-    let TunnelPlan { id, name, role, route, through, sensors: _ } = tunnel;
+    let TunnelPlan { id, name, role, route, through, uplink: _, sensors: _ } = tunnel;
     let (outside_ip, inside_ip, source_ip) = (id.outside_ip, route.inside_ip, route.source_ip);
     let unused = match role {
         Role::Active | Role::Standby => false,

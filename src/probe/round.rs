@@ -173,6 +173,7 @@ fn record(rows: &mut [Row], event: Event) {
         Event::Answered(_)
         | Event::Refused { .. }
         | Event::Sensed(_)
+        | Event::Silences(_)
         | Event::Settled { .. }
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }

@@ -56,7 +56,7 @@ fn owner<'s>(row: &LedgerRow, sinks: &'s [SinkPlan]) -> Option<&'s SinkPlan> {
             Some(destination) => *destination == sink.destination,
             None => row.sink == sink.id,
         };
-        is_it && sink.takes(&row.incident.vpn, row.incident.kind)
+        is_it && sink.takes(&row.incident.scope, row.incident.kind)
     })
 }
 
@@ -75,7 +75,7 @@ mod tests {
             id: SinkId::new(name),
             destination: Destination::new(destination),
             kinds: BTreeSet::from(Kind::ALL),
-            vpns: None,
+            scopes: None,
         }
     }
 

@@ -15,6 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{Rollup, RttBin};
+use crate::domain::scope::{ParentId, ParentKind, Scope};
+use crate::domain::silence::SilenceId;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::{board, carrying, cause, names, quality, sensor, side, verdict};
 use crate::incident::sink;
@@ -132,8 +134,10 @@ macro_rules! stored_as {
 
 stored_as! {
     VpnId: VpnId::as_str, |id: String| VpnId::new(id);
+    Scope: |scope: &Scope| scope.to_string(), |text: String| Scope::parse(&text);
     SinkId: SinkId::as_str, |id: String| SinkId::new(id);
     Destination: Destination::as_str, |digest: String| Destination::new(digest);
+    SilenceId: |id: &SilenceId| id.0, SilenceId;
     Stamp: |stamp: &Stamp| stamp.as_millis(), Stamp::from_millis;
     sink::RecordId: |record: &sink::RecordId| record.0.clone(), sink::RecordId;
     Now: |now: &Now| now.wall, |wall| Now { mono: Moment::ORIGIN, wall };
@@ -344,22 +348,38 @@ stored! {
     }
     enum side::Lead, "side::Lead" { OutboundLost, ReturnLost, EchoesLost, AwsSilent, AwsReport }
 
-    struct board::IncidentId, "board::IncidentId" { vpn: VpnId, kind: names::Kind, opened: Stamp }
+    struct board::IncidentId, "board::IncidentId" {
+        /// Every scope was a connection once.
+        #[serde(rename = "vpn")]
+        scope: Scope,
+        kind: names::Kind, opened: Stamp }
     struct board::Incident, "board::Incident" {
         id: board::IncidentId,
         site: Arc<str>,
-        vpn_name: Arc<str>,
+        #[serde(rename = "vpn_name")]
+        name: Arc<str>,
         state: board::IncidentState,
         began: Stamp,
         /// Missing in rows of releases that adopted no record.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         found_at: Option<SinkId>,
+        /// Missing where nothing withholds it, and in rows of releases without parents and silences.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        withheld: Option<board::Withheld>,
+        /// Of a parent only.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        children: Vec<board::Child>,
         tunnels: Vec<board::TunnelSnapshot>,
         timeline: Vec<board::TimelineEntry>,
         related: Option<board::IncidentId>,
         worsened: u32,
         revision: u64,
     }
+    enum board::Withheld, "board::Withheld" { Explained(ParentId), Silenced(SilenceId) }
+    struct board::Child, "board::Child" { vpn: VpnId, name: Arc<str>, trouble: Option<board::Trouble> }
+    struct board::Trouble, "board::Trouble" { kind: Option<names::Kind>, since: Stamp, cause: Option<cause::Cause> }
+    enum ParentKind, "ParentKind" { Group, Uplink, Site }
+    struct ParentId, "ParentId" { kind: ParentKind, site: Arc<str>, name: Arc<str> }
     enum board::IncidentState, "board::IncidentState" {
         Open,
         Resolved { at: Stamp },
@@ -387,6 +407,9 @@ stored! {
         },
         Cause { tunnel: TunnelId, name: Arc<str>, diagnosis: cause::Diagnosis },
         Quality { tunnel: TunnelId, name: Arc<str>, quality: quality::Quality },
+        Children { down: Vec<Arc<str>>, back: Vec<Arc<str>>, troubled: u32, of: u32 },
+        Withheld { by: board::Withheld },
+        Released,
         Clearing,
         Reopened,
         Resolved,
@@ -412,7 +435,7 @@ stored! {
         settled: bool,
     }
     struct sink::StartRequest, "sink::StartRequest" {
-        scope: sink::Scope,
+        scope: sink::RecordScope,
         client_token: String,
         title: String,
         impact: u8,
@@ -422,8 +445,9 @@ stored! {
         description: String,
         raw_data: String,
     }
-    struct sink::Scope, "sink::Scope" {
-        vpn: VpnId,
+    struct sink::RecordScope, "sink::RecordScope" {
+        #[serde(rename = "vpn")]
+        of: Scope,
         kind: names::Kind,
         plan: String,
         source: String,

@@ -249,13 +249,13 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
         match change {
             StateChange::SeenUp(seen) => write_seen_up(transaction, seen)?,
             StateChange::Incident(incident, settled) => {
-                let IncidentId { vpn, kind, opened } = &incident.id;
+                let IncidentId { scope, kind, opened } = &incident.id;
                 let body = serde_json::to_string(incident).map_err(unwritable)?;
                 transaction.execute(
                     "INSERT INTO incident (vpn, kind, opened, state, settled, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT DO UPDATE SET state = excluded.state, settled = excluded.settled, body = excluded.body",
                     params![
-                        vpn.as_str(),
+                        scope.to_string(),
                         kind.as_str(),
                         opened.as_millis(),
                         incident.state.as_str(),
@@ -264,19 +264,19 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
                     ],
                 )?;
             }
-            StateChange::Forgotten(sink, IncidentId { vpn, kind, opened }) => {
+            StateChange::Forgotten(sink, IncidentId { scope, kind, opened }) => {
                 transaction.execute(
                     "DELETE FROM ledger WHERE sink = ?1 AND vpn = ?2 AND kind = ?3 AND opened = ?4",
-                    params![sink.as_str(), vpn.as_str(), kind.as_str(), opened.as_millis()],
+                    params![sink.as_str(), scope.to_string(), kind.as_str(), opened.as_millis()],
                 )?;
             }
             StateChange::Row(row) => {
-                let (sink, IncidentId { vpn, kind, opened }) = (row.sink.as_str(), &row.incident);
+                let (sink, IncidentId { scope, kind, opened }) = (row.sink.as_str(), &row.incident);
                 let body = serde_json::to_string(row).map_err(unwritable)?;
                 transaction.execute(
                     "INSERT INTO ledger (sink, vpn, kind, opened, generation, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT DO UPDATE SET body = excluded.body",
-                    params![sink, vpn.as_str(), kind.as_str(), opened.as_millis(), row.generation, body],
+                    params![sink, scope.to_string(), kind.as_str(), opened.as_millis(), row.generation, body],
                 )?;
             }
         }

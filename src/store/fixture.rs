@@ -62,7 +62,7 @@ pub(super) fn incident(ago: Duration) -> Arc<Incident> {
     Arc::new(Incident {
         id: IncidentId { vpn: VpnId::new("vpn-1"), kind: Kind::Outage, opened: NOW.wall - ago },
         site: "milan-1".into(),
-        vpn_name: "Milan".into(),
+        name: "Milan".into(),
         state: IncidentState::Open,
         began: NOW.wall - ago,
         found_at: None,

@@ -130,7 +130,7 @@ impl State {
         let mut settled = Vec::new();
         for incident in found.remembered.incidents {
             let of_its_kind = |(id, (_, settled)): (&IncidentId, &(_, Option<Stamp>))| {
-                settled.is_none() && (&id.vpn, id.kind) == (&incident.id.vpn, incident.id.kind)
+                settled.is_none() && (&id.scope, id.kind) == (&incident.id.scope, incident.id.kind)
             };
             if self.incidents.iter().any(of_its_kind) && !self.incidents.contains_key(&incident.id) {
                 settled.push(incident.id.clone());

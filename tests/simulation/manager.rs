@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bothends::domain::time::Moment;
 use bothends::incident::action::{RecordCall, Reply};
 use bothends::incident::sink::{
-    Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
+    Record, RecordId, RecordOrigin, RecordScope, RecordStatus, SinkError, StartRequest,
 };
 
 use super::schedule::{KnownToken, Switches};
@@ -21,7 +21,7 @@ pub enum Closer {
 #[derive(Debug, Clone)]
 pub struct StoredRecord {
     pub id: RecordId,
-    pub scope: Scope,
+    pub scope: RecordScope,
     pub created: Moment,
     pub origin: RecordOrigin,
     pub closed: Option<(Moment, Closer)>,
@@ -57,7 +57,7 @@ impl Manager {
         Self { switches, records: Vec::new(), tokens: BTreeMap::new(), spent: BTreeSet::new() }
     }
 
-    pub fn open_in(&self, scope: &Scope) -> impl Iterator<Item = &StoredRecord> {
+    pub fn open_in(&self, scope: &RecordScope) -> impl Iterator<Item = &StoredRecord> {
         self.records.iter().filter(move |stored| stored.is_open() && stored.scope == *scope)
     }
 
@@ -69,7 +69,7 @@ impl Manager {
     }
 
     /// The alarm creates its record, unless one of its own is open.
-    pub fn alarm(&mut self, scope: Scope, at: Moment) {
+    pub fn alarm(&mut self, scope: RecordScope, at: Moment) {
         if self.open_in(&scope).all(|stored| stored.origin != RecordOrigin::Alarm) {
             self.create(scope, RecordOrigin::Alarm, at);
         }
@@ -79,14 +79,14 @@ impl Manager {
     pub fn execute(&mut self, call: &RecordCall, gateway: usize, at: Moment) -> Result<Reply, SinkError> {
         match call {
             RecordCall::Find { search } => {
-                let of = |scope: &Scope| {
+                let of = |scope: &RecordScope| {
                     let listed = self.list(scope, at).into_iter();
                     listed.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
                 };
                 Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
             }
             RecordCall::Survey { scopes } => {
-                let open = |scope: &Scope| {
+                let open = |scope: &RecordScope| {
                     let listed = self.list(scope, at).into_iter();
                     let open = listed.filter(|record| record.status == RecordStatus::Open);
                     open.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
@@ -122,7 +122,7 @@ impl Manager {
     }
 
     /// All open records and the newest closed one, newest first, as they were a while ago.
-    fn list(&self, scope: &Scope, at: Moment) -> Vec<Record> {
+    fn list(&self, scope: &RecordScope, at: Moment) -> Vec<Record> {
         let seen = at - self.switches.list_lag;
         let mut closed_told = false;
         let ours = self.records.iter().rev().filter(|stored| stored.scope == *scope);
@@ -160,7 +160,7 @@ impl Manager {
         Ok(id)
     }
 
-    fn create(&mut self, scope: Scope, origin: RecordOrigin, at: Moment) -> RecordId {
+    fn create(&mut self, scope: RecordScope, origin: RecordOrigin, at: Moment) -> RecordId {
         let id = RecordId(format!("record-{}", self.records.len() + 1));
         let notes = Vec::new();
         self.records.push(StoredRecord { id: id.clone(), scope, created: at, origin, closed: None, notes });

@@ -12,7 +12,7 @@ use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, QualityRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
 use bothends::incident::settings::{SinkRules as SinkSettings, VpnSettings};
-use bothends::incident::sink::Scope;
+use bothends::incident::sink::RecordScope;
 
 use super::schedule::{Setup, Switches, Use};
 
@@ -138,6 +138,6 @@ pub fn sink_settings(site: &str) -> SinkSettings {
 }
 
 /// The scope of a kind's records.
-pub fn scope(kind: Kind) -> Scope {
+pub fn scope(kind: Kind) -> RecordScope {
     sink_settings("").scope(&vpn(), kind).unwrap()
 }

@@ -23,7 +23,7 @@ use crate::domain::time::{Moment, Stamp};
 use crate::incident::account::Link;
 use crate::incident::drill::Shown;
 use crate::incident::sink::{
-    Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, SinkError, StartRequest,
+    Record, RecordId, RecordOrigin, RecordScope, RecordStatus, Search, SinkError, StartRequest,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,11 +39,11 @@ const PER_PAGE: i32 = 100;
 const MAX_PAGES: usize = 20;
 
 /// Finds the scope of a record by its source.
-struct Index<'a>(BTreeMap<String, Vec<&'a Scope>>);
+struct Index<'a>(BTreeMap<String, Vec<&'a RecordScope>>);
 
 impl<'a> Index<'a> {
-    fn of(scopes: &'a [Scope]) -> Self {
-        let mut index: BTreeMap<String, Vec<&Scope>> = BTreeMap::new();
+    fn of(scopes: &'a [RecordScope]) -> Self {
+        let mut index: BTreeMap<String, Vec<&RecordScope>> = BTreeMap::new();
         for scope in scopes {
             for key in [scope.resource.clone(), alarm_name(scope)] {
                 index.entry(key).or_default().push(scope);
@@ -53,7 +53,7 @@ impl<'a> Index<'a> {
     }
 
     /// The record with its scope, if it has one.
-    fn claim(&self, summary: &IncidentRecordSummary) -> Option<(&'a Scope, Record)> {
+    fn claim(&self, summary: &IncidentRecordSummary) -> Option<(&'a RecordScope, Record)> {
         let resource = summary.incident_record_source()?.resource_arn()?;
         let name =
             resource.rsplit_once(":alarm:").filter(|_| is_alarm(resource)).map_or(resource, |(_, name)| name);
@@ -64,10 +64,10 @@ impl<'a> Index<'a> {
 /// The newest closed record of each scope that has had none for long. Such records do not change: what opened since is in the
 /// list of open ones, and what was closed just now is found by its token (`incident::reconcile`, rule 4).
 #[derive(Debug, Default)]
-pub(super) struct EarlierRecords(Mutex<BTreeMap<Scope, (Moment, Option<Record>)>>);
+pub(super) struct EarlierRecords(Mutex<BTreeMap<RecordScope, (Moment, Option<Record>)>>);
 
 impl EarlierRecords {
-    fn known(&self, scope: &Scope, now: Moment) -> Option<Option<Record>> {
+    fn known(&self, scope: &RecordScope, now: Moment) -> Option<Option<Record>> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known
             .get(scope)
@@ -75,7 +75,7 @@ impl EarlierRecords {
             .map(|(_, record)| record.clone())
     }
 
-    fn learn(&self, scope: &Scope, now: Moment, record: Option<Record>) {
+    fn learn(&self, scope: &RecordScope, now: Moment, record: Option<Record>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(scope.clone(), (now, record));
     }
 }
@@ -86,10 +86,10 @@ pub(super) async fn records(
     caller: &Caller,
     search: &Search,
     older: &EarlierRecords,
-) -> Result<Vec<(Scope, Record)>, SinkError> {
+) -> Result<Vec<(RecordScope, Record)>, SinkError> {
     let urgency = if search.page { Urgency::Start } else { Urgency::LookUp };
     let index = Index::of(&search.scopes);
-    let mut found: BTreeMap<&Scope, Vec<Record>> = BTreeMap::new();
+    let mut found: BTreeMap<&RecordScope, Vec<Record>> = BTreeMap::new();
     let open = [status(&IncidentRecordStatus::Open)];
     list(caller, urgency, &open, |summary| {
         if let Some((scope, record)) = index.claim(summary) {
@@ -99,7 +99,8 @@ pub(super) async fn records(
     .await?;
     let recent = newest_closed(caller, urgency, &index, RECENT).await?;
     let now = clock::now();
-    let lacking: Vec<&Scope> = search.scopes.iter().filter(|scope| !recent.contains_key(scope)).collect();
+    let lacking: Vec<&RecordScope> =
+        search.scopes.iter().filter(|scope| !recent.contains_key(scope)).collect();
     if lacking.iter().any(|scope| older.known(scope, now.mono).is_none()) {
         let listed = newest_closed(caller, urgency, &index, LONG_AGO).await?;
         for scope in &lacking {
@@ -132,9 +133,9 @@ async fn newest_closed<'a>(
     urgency: Urgency,
     index: &Index<'a>,
     span: Duration,
-) -> Result<BTreeMap<&'a Scope, Record>, SinkError> {
+) -> Result<BTreeMap<&'a RecordScope, Record>, SinkError> {
     let filters = [status(&IncidentRecordStatus::Resolved), created_after(clock::wall() - span)];
-    let mut newest: BTreeMap<&Scope, Record> = BTreeMap::new();
+    let mut newest: BTreeMap<&RecordScope, Record> = BTreeMap::new();
     list(caller, urgency, &filters, |summary| {
         if let Some((scope, record)) = index.claim(summary)
             && newest.get(scope).is_none_or(|known| known.created <= record.created)
@@ -147,7 +148,10 @@ async fn newest_closed<'a>(
 }
 
 /// All open records of any of the scopes.
-pub(super) async fn open(caller: &Caller, scopes: &[Scope]) -> Result<Vec<(Scope, Record)>, SinkError> {
+pub(super) async fn open(
+    caller: &Caller,
+    scopes: &[RecordScope],
+) -> Result<Vec<(RecordScope, Record)>, SinkError> {
     let index = Index::of(scopes);
     let mut found = Vec::new();
     list(caller, Urgency::LookUp, &[status(&IncidentRecordStatus::Open)], |summary| {
@@ -248,7 +252,7 @@ fn filter(key: &str, condition: Condition) -> Filter {
 }
 
 /// The record, if it belongs to this scope.
-fn ours(summary: &IncidentRecordSummary, scope: &Scope) -> Option<Record> {
+fn ours(summary: &IncidentRecordSummary, scope: &RecordScope) -> Option<Record> {
     if !is_record(summary.arn()) || !is_of_plan(summary.arn(), &scope.plan) {
         return None;
     }
@@ -281,12 +285,12 @@ fn is_of_plan(record: &str, plan: &str) -> bool {
 }
 
 /// Whether it is the alarm of our CloudFormation template for this connection and kind.
-fn is_our_alarm(resource: &str, scope: &Scope) -> bool {
+fn is_our_alarm(resource: &str, scope: &RecordScope) -> bool {
     is_alarm(resource) && resource.rsplit_once(":alarm:").is_some_and(|(_, alarm)| alarm == alarm_name(scope))
 }
 
-fn alarm_name(scope: &Scope) -> String {
-    format!("bothends-{}-{}", scope.vpn, scope.kind.as_str())
+fn alarm_name(scope: &RecordScope) -> String {
+    format!("bothends-{}-{}", scope.of, scope.kind.as_str())
 }
 
 fn is_alarm(resource: &str) -> bool {
@@ -394,9 +398,9 @@ mod tests {
     const PLAN: &str = "arn:aws:ssm-incidents::123456789012:response-plan/bothends";
     const VPN: &str = "arn:aws:ec2:eu-south-1:123456789012:vpn-connection/vpn-0a";
 
-    fn scope() -> Scope {
-        Scope {
-            vpn: VpnId::new("vpn-0a"),
+    fn scope() -> RecordScope {
+        RecordScope {
+            of: VpnId::new("vpn-0a").into(),
             kind: Kind::RedundancyLost,
             plan: PLAN.to_owned(),
             source: "bothends.redundancy_lost".to_owned(),

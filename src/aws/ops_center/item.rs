@@ -8,7 +8,7 @@ use crate::aws::by_hand::ErrorAnswer;
 use crate::aws::guard::Json;
 use crate::domain::time::Stamp;
 use crate::incident::sink::{
-    DESCRIPTION_MAX, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
+    DESCRIPTION_MAX, Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus, StartRequest,
 };
 
 /// The key of operational data with an item's connection and kind.
@@ -75,9 +75,9 @@ impl Item {
 }
 
 /// The value under [`SCOPE`].
-pub(super) fn scope_value(scope: &Scope) -> String {
+pub(super) fn scope_value(scope: &RecordScope) -> String {
     let test = if scope.is_drill() { "drill/" } else { "" };
-    format!("{test}{}/{}", scope.vpn, scope.kind.as_str())
+    format!("{test}{}/{}", scope.of, scope.kind.as_str())
 }
 
 /// A status other than open or in progress counts as closed. An item without a status counts as open: one shown once too often is

@@ -208,11 +208,11 @@ pub(super) fn maintenance(tunnel: &TunnelId) -> [Fact; 5] {
 fn notices() -> Vec<JournalRecord> {
     let hour = Duration::from_secs(3600);
     let (sink, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
-    let left = |record| Notice::LeftOpen { sink: &sink, incident: &incident, vpn_name: "Milan", record };
+    let left = |record| Notice::LeftOpen { sink: &sink, incident: &incident, name: "Milan", record };
     let mut records: Vec<_> = [
         left(Some("bothends/vpn-0123456789abcdef0/outage")),
         left(None),
-        Notice::StaysOpen { sink: &sink, incident: &incident, vpn_name: "Milan", record: "oi-0123456789ab" },
+        Notice::StaysOpen { sink: &sink, incident: &incident, name: "Milan", record: "oi-0123456789ab" },
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Stopping { after: hour },
         Notice::Unfinished { after: hour },
@@ -267,10 +267,10 @@ pub(super) fn at_sinks() -> Vec<JournalRecord> {
     ];
     let mut records: Vec<_> =
         reasons.into_iter().map(|reason| SinkNotice::of(&incident, &sink, reason).record()).collect();
-    records
-        .extend([NoticeReason::LeftOpen(Some(record())), NoticeReason::EndUnknown].map(|reason| {
-            SinkNotice { vpn_name: None, ..SinkNotice::of(&incident, &sink, reason) }.record()
-        }));
+    records.extend(
+        [NoticeReason::LeftOpen(Some(record())), NoticeReason::EndUnknown]
+            .map(|reason| SinkNotice { name: None, ..SinkNotice::of(&incident, &sink, reason) }.record()),
+    );
     records.extend([Instead::Search, Instead::SendAgain].map(|instead| {
         LedgerUnreadable { site: "milan-1", sink: &sink, instead, error: "disk I/O error" }.record()
     }));

@@ -139,7 +139,7 @@ fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -
     let takes = sink.plan();
     let mut families: Vec<Family> = Vec::new();
     let pairs = config.vpns.keys().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
-    for (vpn, kind) in pairs.filter(|(vpn, kind)| takes.takes(vpn, *kind)) {
+    for (vpn, kind) in pairs.filter(|(vpn, kind)| takes.takes_vpn(vpn, *kind)) {
         let arn = sink.target(vpn, kind);
         let served = (vpn.clone(), kind);
         let granted = with_kind(template, vpn, "*");

@@ -238,12 +238,16 @@ fn verdict_words(verdict: &str, why: Option<&str>, since: &str, at: &str) -> Str
 fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let IncidentJson {
         id: _,
-        vpn,
+        scope: _,
+        name,
+        vpn: _,
         kind,
         state,
         began,
         opened,
         found_at,
+        withheld,
+        children: _,
         ended,
         worsened: _,
         related,
@@ -253,10 +257,13 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
     let related = related.as_ref().map(|related| format!(", follows {related}")).unwrap_or_default();
     let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
+    let withheld = withheld.as_ref().map(|by| format!(", not sent ({by})")).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
     line(
         text,
-        format_args!("  {kind} on {vpn}: {state}{ended}; began {began}, opened {opened}{found}{related}"),
+        format_args!(
+            "  {kind} on {name}: {state}{ended}; began {began}, opened {opened}{found}{withheld}{related}"
+        ),
     );
     for RecordJson { sink, record } in records {
         line(text, format_args!("    record at {sink}: {record}"));
@@ -281,6 +288,11 @@ fn entry_words(entry: &EntryJson) -> String {
         cause,
         confidence,
         quality,
+        down,
+        back,
+        troubled,
+        of,
+        by,
         repeats,
     } = entry;
     let mut parts: Vec<&str> = match what.as_str() {
@@ -293,6 +305,12 @@ fn entry_words(entry: &EntryJson) -> String {
             .flatten()
             .map(String::as_str),
     );
+    let of = troubled.zip(*of).map(|(troubled, of)| format!("{troubled} of {of} affected"));
+    let list =
+        |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
+    let (down, back) = (list("down:", down), list("back:", back));
+    let by = by.as_ref().map(|by| format!("({by})"));
+    parts.extend([&of, &down, &back, &by].into_iter().filter_map(|part| part.as_deref()));
     let carrying = carrying.as_ref().map(|word| format!("({})", word.replace('_', " ")));
     parts.extend(carrying.as_deref());
     let mut text = parts.join(" ");

@@ -69,7 +69,10 @@ fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
     // On the standby host of a pair the tunnels are absent, and the other host monitors them.
     let is_standby_host = used.iter().all(|tunnel| tunnel.local.why.as_deref() == Some("not_here"));
     let open = |kind: &str| {
-        status.incidents.iter().find(|one| one.vpn == vpn.id && one.kind == kind && one.state == "open")
+        status
+            .incidents
+            .iter()
+            .find(|one| one.vpn.as_ref() == Some(&vpn.id) && one.kind == kind && one.state == "open")
     };
     if let Some(outage) = open("outage") {
         return Some((Level::Down, format!("{name}: outage since {}", outage.began)));

@@ -43,8 +43,7 @@ impl Rig {
 
     fn step(&mut self, opens: Truth, closes: Truth) -> Option<Arc<Incident>> {
         let step = KindEvidence { opens, closes, rules: RULES, grace_until: self.grace_until };
-        let scene =
-            || Scene { site: "site".into(), vpn_name: "vpn".into(), tunnels: Vec::new(), related: None };
+        let scene = || Scene { site: "site".into(), name: "vpn".into(), tunnels: Vec::new(), related: None };
         self.watch.step(step, scene, self.now, &mut self.fx)
     }
 

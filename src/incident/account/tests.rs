@@ -145,7 +145,7 @@ fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
     Incident {
         id: IncidentId { vpn: VpnId::new(VPN), kind, opened: NOON },
         site: "milan-1".into(),
-        vpn_name: "Milan DC, primary".into(),
+        name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: began(kind, &tunnels, after(0)),
         found_at: None,

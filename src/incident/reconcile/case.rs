@@ -17,7 +17,7 @@ use super::super::action::{ActionId, ActionKind, RecordCall, Work};
 use super::super::lookup::KnownRecords;
 use super::super::outbox::Retry;
 use super::super::settings::SinkRules;
-use super::super::sink::{LedgerRow, Record, RecordId, Scope};
+use super::super::sink::{LedgerRow, Record, RecordId, RecordScope};
 use super::super::{token, wording};
 
 /// The notes of a thinned timeline that only repeat earlier ones are written in rounds, this often. The record's description
@@ -194,7 +194,7 @@ pub(super) struct CaseContext<'a> {
     pub(super) now: Now,
     pub(super) settings: &'a SinkRules,
     /// `None` if the connection is not configured (any more).
-    pub(super) scope: Option<&'a Scope>,
+    pub(super) scope: Option<&'a RecordScope>,
     pub(super) place: &'a KnownRecords,
     /// An earlier incident of the scope is over, and its record is being brought into line.
     pub(super) earlier: Earlier,

@@ -12,7 +12,8 @@ use super::super::lookup::{GOOD_FOR, KnownRecords, LIST_LAG};
 use super::super::outbox::retry_wait;
 use super::super::raw_data::raw_data;
 use super::super::sink::{
-    DESCRIPTION_MAX, Description, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, StartRequest,
+    DESCRIPTION_MAX, Description, Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus,
+    StartRequest,
 };
 use super::super::{token, wording};
 use super::case::{
@@ -164,7 +165,7 @@ impl RecordCase {
 
     /// Creates a record: the request is made, committed, and sent until it is answered. If the sink says that it knows the
     /// token, the token's record is looked up until it shows.
-    fn start(&mut self, context: &CaseContext<'_>, scope: &Scope, token: String) -> Option<RecordStep> {
+    fn start(&mut self, context: &CaseContext<'_>, scope: &RecordScope, token: String) -> Option<RecordStep> {
         let now = context.now.mono;
         match (&self.row.start, self.token_known) {
             (None, _) => {
@@ -220,8 +221,8 @@ impl RecordCase {
         self.looking_since.filter(|_| first && alone).map(|since| since + BLIND_AFTER)
     }
 
-    fn request(&self, context: &CaseContext<'_>, scope: &Scope, client_token: String) -> StartRequest {
-        let vpn = context.settings.vpns.get(&self.incident.id.vpn);
+    fn request(&self, context: &CaseContext<'_>, scope: &RecordScope, client_token: String) -> StartRequest {
+        let vpn = context.settings.vpn(&self.incident.id.scope);
         StartRequest {
             scope: scope.clone(),
             client_token,

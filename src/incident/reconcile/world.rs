@@ -81,7 +81,7 @@ pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
 
 pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
     let tunnels = vec![snapshot(11, now), snapshot(12, now)];
-    let scene = Scene { site: site.into(), vpn_name: "Milan DC, primary".into(), tunnels, related };
+    let scene = Scene { site: site.into(), name: "Milan DC, primary".into(), tunnels, related };
     Story::open(vpn(), kind, scene, now)
 }
 
@@ -296,6 +296,9 @@ impl World {
                     | TimelineChange::Assessment { .. }
                     | TimelineChange::Cause { .. }
                     | TimelineChange::Quality { .. }
+                    | TimelineChange::Children { .. }
+                    | TimelineChange::Withheld { .. }
+                    | TimelineChange::Released
                     | TimelineChange::Clearing
                     | TimelineChange::Reopened
                     | TimelineChange::Missed => {}
@@ -334,7 +337,7 @@ impl World {
         }
         let tunnels = vec![snapshot(11, self.now), snapshot(12, self.now)];
         let site = self.daemons[index].site.into();
-        let scene = Scene { site, vpn_name: "Milan DC, primary".into(), tunnels, related: None };
+        let scene = Scene { site, name: "Milan DC, primary".into(), tunnels, related: None };
         let sink = SinkId::new("incident_manager");
         let story = Story::adopt(vpn, kind, scene, sink, created, self.now.wall);
         let id = story.incident().id.clone();

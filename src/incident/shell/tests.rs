@@ -10,7 +10,7 @@ use crate::domain::names::Kind;
 use crate::domain::names::SinkId;
 use crate::incident::reconcile::world::{over, settings, story, vpn};
 use crate::incident::sink::{
-    LedgerError, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, StartRequest,
+    LedgerError, Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus, Search, StartRequest,
 };
 
 /// A sink that holds one record.
@@ -28,7 +28,10 @@ impl OneRecord {
 }
 
 impl IncidentSink for OneRecord {
-    fn find(&self, search: &Search) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send {
+    fn find(
+        &self,
+        search: &Search,
+    ) -> impl Future<Output = Result<Vec<(RecordScope, Record)>, SinkError>> + Send {
         let hangs = self.hangs.swap(false, Ordering::Relaxed);
         let scope = search.scopes.iter().find(|scope| scope.kind == Kind::Outage).cloned();
         let found = scope.zip(self.get().ok()).into_iter().collect();
@@ -37,8 +40,8 @@ impl IncidentSink for OneRecord {
 
     fn survey(
         &self,
-        scopes: &[Scope],
-    ) -> impl Future<Output = Result<Vec<(Scope, Record)>, SinkError>> + Send {
+        scopes: &[RecordScope],
+    ) -> impl Future<Output = Result<Vec<(RecordScope, Record)>, SinkError>> + Send {
         let open = self.get().ok().filter(|record| record.status == RecordStatus::Open);
         let scope = scopes.iter().find(|scope| scope.kind == Kind::Outage).cloned();
         ready(Ok(scope.zip(open).into_iter().collect()))

@@ -63,7 +63,7 @@ fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
     Incident {
         id: IncidentId { vpn: VpnId::new("vpn-0123456789abcdef0"), kind, opened: OPENED },
         site: "milan-1".into(),
-        vpn_name: "Milan DC, primary".into(),
+        name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: Stamp::from_millis(OPENED.as_millis() - 30_500),
         found_at: None,
@@ -132,7 +132,7 @@ fn a_title_shows_the_tunnels_as_they_are_and_not_as_they_were() {
 #[test]
 fn a_long_title_is_cut_to_the_sinks_limit() {
     let mut incident = incident(Kind::Outage, both_down());
-    incident.vpn_name = "ä".repeat(500).into();
+    incident.name = "ä".repeat(500).into();
     assert_eq!(title(&incident).chars().count(), TITLE_MAX);
 }
 
@@ -201,7 +201,7 @@ fn evidence_that_does_not_fit_loses_details_then_tunnels_and_stays_json() {
             })
             .collect();
         let mut incident = incident(Kind::Outage, tunnels);
-        incident.vpn_name = "\u{1}".repeat(10_000).into();
+        incident.name = "\u{1}".repeat(10_000).into();
         let notes = Some("\"".repeat(10_000).into());
         let vpn = VpnSettings { region: "eu-west-1".into(), notes, ..VpnSettings::default() };
         let data = raw_data(&incident, Some(&vpn), 1);

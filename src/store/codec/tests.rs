@@ -20,7 +20,7 @@ use crate::domain::side::Lead;
 use crate::domain::verdict::{
     Assessment, AwsEvidence, Evidence, Fault, LocalEvidence, Loss, Verdict, View, Why,
 };
-use crate::incident::sink::{LedgerRow, RecordId, Scope, StartRequest};
+use crate::incident::sink::{LedgerRow, RecordId, RecordScope, StartRequest};
 use crate::store::history::TransitionBody;
 
 const ANCHOR: Now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
@@ -312,14 +312,14 @@ fn incident() -> impl Strategy<Value = Incident> {
     )
         .prop_map(
             |(
-                (id, site, vpn_name, state, began, found_at),
+                (id, site, name, state, began, found_at),
                 (tunnels, timeline),
                 (related, worsened, revision),
             )| {
                 Incident {
                     id,
                     site,
-                    vpn_name,
+                    name,
                     state,
                     began,
                     found_at,
@@ -335,7 +335,7 @@ fn incident() -> impl Strategy<Value = Incident> {
 
 fn start() -> impl Strategy<Value = StartRequest> {
     let scope = (id(), any::<String>(), any::<String>(), any::<String>()).prop_map(
-        |(IncidentId { vpn, kind, opened: _ }, plan, source, resource)| Scope {
+        |(IncidentId { vpn, kind, opened: _ }, plan, source, resource)| RecordScope {
             vpn,
             kind,
             plan,

@@ -11,6 +11,7 @@ use crate::domain::board::TimelineChange;
 use crate::domain::event::{Remembered, SeenUp, Unheard};
 use crate::domain::names::{CheckId, CheckKind, End, TunnelId, VpnId};
 use crate::domain::plan::{OwnEnd, RouteKey};
+use crate::domain::scope::Scope;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Evidence, Verdict, Why};
 use crate::incident::sink::LedgerRow;
@@ -82,7 +83,7 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
     let query = "SELECT vpn, kind, opened, body FROM incident WHERE opened BETWEEN ?1 AND ?2 ORDER BY opened, vpn, kind";
     let openings = rows(connection, query, params![from.as_millis(), to.as_millis()], |row| {
         let opened = Stamp::from_millis(row.get(2)?);
-        let opening = (VpnId::new(text(row, 0)?), codec::kind(&text(row, 1)?), opened);
+        let opening = (Scope::parse(&text(row, 0)?), codec::kind(&text(row, 1)?), opened);
         Ok((opening, text(row, 3)?))
     })?;
     // An incident that became known only when it was over never opened here: it disturbed nobody.
@@ -91,7 +92,8 @@ fn find_openings(connection: &Connection, now: Now, found: &mut Found) -> rusqli
         incident.is_some_and(|it| it.timeline.iter().any(|entry| entry.what == TimelineChange::Missed))
     };
     let openings = openings.into_iter().filter(|(_, body)| !was_missed(body));
-    found.remembered.openings = openings.filter_map(|((vpn, kind, at), _)| Some((vpn, kind?, at))).collect();
+    found.remembered.openings =
+        openings.filter_map(|((scope, kind, at), _)| Some((scope, kind?, at))).collect();
     Ok(())
 }
 

@@ -6,7 +6,8 @@ use bothends::aws::IncidentManager;
 use bothends::domain::names::{Kind, VpnId};
 use bothends::domain::time::Stamp;
 use bothends::incident::sink::{
-    IncidentSink, Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, Search, SinkError, StartRequest,
+    IncidentSink, Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus, Search, SinkError,
+    StartRequest,
 };
 use serde_json::{Value, json};
 
@@ -20,8 +21,8 @@ fn sink(aws: &StandIn) -> IncidentManager {
     IncidentManager::new(connections(aws), Some(REGION.into()), None)
 }
 
-fn scope(kind: Kind) -> Scope {
-    Scope {
+fn scope(kind: Kind) -> RecordScope {
+    RecordScope {
         vpn: VpnId::new(VPN),
         kind,
         plan: PLAN.to_owned(),

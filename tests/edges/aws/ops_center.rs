@@ -4,7 +4,7 @@ use bothends::aws::OpsCenter;
 use bothends::domain::names::{Kind, VpnId};
 use bothends::domain::time::Stamp;
 use bothends::incident::sink::{
-    IncidentSink, Note, Record, RecordId, RecordStatus, Scope, Search, SinkError, StartRequest,
+    IncidentSink, Note, Record, RecordId, RecordScope, RecordStatus, Search, SinkError, StartRequest,
 };
 use serde_json::{Value, json};
 
@@ -20,8 +20,8 @@ fn sink(aws: &StandIn) -> OpsCenter {
 }
 
 /// As in a daemon that does not know its account.
-fn scope(kind: Kind) -> Scope {
-    Scope {
+fn scope(kind: Kind) -> RecordScope {
+    RecordScope {
         vpn: VpnId::new(VPN),
         kind,
         plan: "arn:aws:ssm:eu-west-1::opsitem".to_owned(),

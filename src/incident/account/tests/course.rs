@@ -346,14 +346,14 @@ fn an_incident_that_follows_another_names_it_in_every_text() {
     let mut one = incident(Kind::Outage, vec![agreed(11), agreed(12)]);
     let opened = before(3600).wall;
     one.related = Some(IncidentId { vpn: VpnId::new(VPN), kind: Kind::RedundancyLost, opened });
-    one.vpn_name = "Milan".into();
+    one.name = "Milan".into();
     let account = Account::new(&one, &settings());
     let follows = "Follows redundancy lost, opened 2026-11-22 11:00:00 UTC.";
     for text in [&account.plain(&[]), &account.markdown(8000), &account.since] {
         assert!(text.contains(follows), "{text}");
     }
     assert!(account.short.len() <= 160);
-    one.vpn_name = "HQ".into();
+    one.name = "HQ".into();
     one.tunnels.pop();
     let short = Account::new(&one, &settings()).short;
     assert!(short.ends_with(". Follows redundancy lost"), "{short}");

@@ -28,7 +28,7 @@ fn left_open(world: &mut World, origin: RecordOrigin) -> RecordId {
 /// An incident that another sink has found.
 fn found_elsewhere(world: &World) -> Story {
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
-    let scene = Scene { site: "milan-1".into(), vpn_name: "Milan".into(), tunnels, related: None };
+    let scene = Scene { site: "milan-1".into(), name: "Milan".into(), tunnels, related: None };
     Story::adopt(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
 }
 

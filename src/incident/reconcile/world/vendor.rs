@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::super::action::{RecordCall, Reply};
 use super::super::super::sink::{
-    Note, Record, RecordId, RecordOrigin, RecordStatus, Scope, SinkError, StartRequest,
+    Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus, SinkError, StartRequest,
 };
 use crate::domain::time::Stamp;
 
@@ -43,7 +43,7 @@ impl Default for Switches {
 #[derive(Debug)]
 pub(in super::super) struct Kept {
     pub(in super::super) id: RecordId,
-    pub(in super::super) scope: Scope,
+    pub(in super::super) scope: RecordScope,
     pub(in super::super) created: Stamp,
     pub(in super::super) origin: RecordOrigin,
     pub(in super::super) changes: Vec<(Stamp, RecordStatus)>,
@@ -94,7 +94,12 @@ impl Vendor {
         self.records.iter().filter(|record| record.is_open()).collect()
     }
 
-    pub(in super::super) fn create(&mut self, scope: Scope, origin: RecordOrigin, now: Stamp) -> RecordId {
+    pub(in super::super) fn create(
+        &mut self,
+        scope: RecordScope,
+        origin: RecordOrigin,
+        now: Stamp,
+    ) -> RecordId {
         let id = RecordId(format!("record-{:03}", self.records.len() + 1));
         self.records.push(Kept {
             id: id.clone(),
@@ -110,7 +115,7 @@ impl Vendor {
             request: None,
         });
         let open = self.records.iter().filter(|record| record.is_open());
-        let mut scopes: BTreeMap<&Scope, usize> = BTreeMap::new();
+        let mut scopes: BTreeMap<&RecordScope, usize> = BTreeMap::new();
         for record in open {
             *scopes.entry(&record.scope).or_default() += 1;
         }
@@ -140,14 +145,14 @@ impl Vendor {
     ) -> Result<Reply, SinkError> {
         match call {
             RecordCall::Find { search } => {
-                let of = |scope: &Scope| {
+                let of = |scope: &RecordScope| {
                     let records = self.list(scope, now).into_iter();
                     records.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
                 };
                 Ok(Reply::Found(search.scopes.iter().flat_map(of).collect()))
             }
             RecordCall::Survey { scopes } => {
-                let open = |scope: &Scope| {
+                let open = |scope: &RecordScope| {
                     let records = self.list(scope, now).into_iter();
                     let open = records.filter(|record| record.status == RecordStatus::Open);
                     open.map(|record| (scope.clone(), record)).collect::<Vec<_>>()
@@ -189,7 +194,7 @@ impl Vendor {
         self.records.iter_mut().find(|kept| kept.id == *record).ok_or(SinkError::NotFound)
     }
 
-    fn list(&self, scope: &Scope, now: Stamp) -> Vec<Record> {
+    fn list(&self, scope: &RecordScope, now: Stamp) -> Vec<Record> {
         let at = now - self.switches.lag;
         let ours = self.records.iter().rev().filter(|kept| kept.scope == *scope);
         let mut closed_told = false;

@@ -13,7 +13,7 @@ use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind, VpnId};
 use crate::domain::rollup::RttBin;
 use crate::domain::side::Side;
 use crate::domain::verdict::{Assessment, Fault, Loss};
-use crate::incident::sink::{LedgerRow, RecordId, Scope, StartRequest};
+use crate::incident::sink::{LedgerRow, RecordId, RecordScope, StartRequest};
 use crate::store::engine::StoreEngine;
 use crate::store::fixture::{on_disk, settings};
 use crate::store::schema;
@@ -188,7 +188,7 @@ fn incidents() -> [Arc<Incident>; 4] {
     let full = Incident {
         id: id(Kind::Outage, 100),
         site: "milan-1".into(),
-        vpn_name: "Milan \"HQ\"".into(),
+        name: "Milan \"HQ\"".into(),
         state: IncidentState::Open,
         began: ago(103).wall,
         found_at: Some(SinkId::new("webhook")),
@@ -226,7 +226,7 @@ fn incidents() -> [Arc<Incident>; 4] {
 fn ledger() -> [LedgerRow; 3] {
     let [full, bare, ..] = incidents();
     let start = |kind| StartRequest {
-        scope: Scope {
+        scope: RecordScope {
             vpn: VpnId::new("vpn-1"),
             kind,
             plan: "arn:plan".into(),
