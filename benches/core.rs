@@ -79,6 +79,7 @@ fn plan(vpns: u8) -> Plan {
                 name: format!("tunnel {last}").into(),
                 role: Role::Active,
                 through: Default::default(),
+                uplink: None,
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, n, 4 * last + 1].into(),
@@ -121,6 +122,7 @@ fn plan(vpns: u8) -> Plan {
         site: "milan-1".into(),
         votes_if_address: None,
         vpns: (0..vpns).map(vpn).collect(),
+        parents: Vec::new(),
         sinks: Vec::new(),
     }
 }

@@ -107,12 +107,14 @@ pub(crate) fn path_broken() -> Diagnosis {
 pub(crate) fn incident() -> Incident {
     let entry = |seq, seconds, what| TimelineEntry { seq, at: after(seconds).wall, what, repeats: 0 };
     Incident {
-        id: IncidentId { vpn: vpn(), kind: Kind::RedundancyLost, opened: after(20).wall },
+        id: IncidentId { scope: vpn().into(), kind: Kind::RedundancyLost, opened: after(20).wall },
         site: "milan-1".into(),
         name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: after(12).wall,
         found_at: None,
+        withheld: None,
+        children: Vec::new(),
         tunnels: vec![
             TunnelSnapshot {
                 diagnosis: None,
@@ -273,6 +275,8 @@ pub(crate) fn status() -> Status {
             ],
         }],
         incidents: vec![Arc::new(incident())],
+        parents: Vec::new(),
+        silences: Arc::default(),
         sources: vec![SourceStatus {
             id: source,
             last_answer: Some(after(12)),

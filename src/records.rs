@@ -70,8 +70,11 @@ mod tests {
     #[test]
     fn what_is_open_is_known_until_it_is_closed_or_its_sink_is_gone() {
         let records = Records::default();
-        let incident =
-            IncidentId { vpn: VpnId::new("vpn-0a"), kind: Kind::Outage, opened: Stamp::from_secs(1) };
+        let incident = IncidentId {
+            scope: VpnId::new("vpn-0a").into(),
+            kind: Kind::Outage,
+            opened: Stamp::from_secs(1),
+        };
         let [first, second] = ["incident_manager", "webhook"].map(SinkId::new);
         records.set(&first, &incident, Some("arn"));
         records.set(&second, &incident, Some("bothends/vpn-0a/outage"));

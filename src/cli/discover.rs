@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use self::proposal::{Proposal, Scope};
+use self::proposal::{Proposal, ProposalContext};
 use super::terminal;
 use crate::access::User;
 use crate::aws::{self, AwsConnections, ConnectionSettings, DiscoverQuery, FailureClass, Trouble, Which};
@@ -87,8 +87,9 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
     for left_out in &discovered.left_out {
         complain!("left out: {left_out}");
     }
-    let scope = Scope { role_arn: query.role_arn.clone(), carriers: &|address| carriers(address) };
-    let proposal = match Proposal::of(&discovered, &scope) {
+    let context =
+        ProposalContext { role_arn: query.role_arn.clone(), carriers: &|address| carriers(address) };
+    let proposal = match Proposal::of(&discovered, &context) {
         Ok(proposal) => proposal,
         Err(clashes) => {
             for clash in clashes {

@@ -221,7 +221,7 @@ fn cut(timeline: &mut Vec<TimelineEntry>) {
 #[cfg(test)]
 mod tests {
     use super::super::carrying::{Carrying, Traffic};
-    use super::super::names::{End, Role};
+    use super::super::names::{End, Role, VpnId};
     use super::super::verdict::{AwsEvidence, Evidence, Fault, LocalEvidence, Verdict, View, Why};
     use super::*;
 
@@ -235,8 +235,14 @@ mod tests {
     }
 
     fn story() -> Story {
-        let scene = Scene { site: "site".into(), name: "vpn".into(), tunnels: Vec::new(), related: None };
-        Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, Now::default())
+        let scene = Scene {
+            site: "site".into(),
+            name: "vpn".into(),
+            tunnels: Vec::new(),
+            children: Vec::new(),
+            related: None,
+        };
+        Story::open(VpnId::new("vpn-1").into(), Kind::Outage, scene, Now::default())
     }
 
     #[test]
@@ -310,8 +316,9 @@ mod tests {
             }
         };
         let tunnels = vec![snapshot(1), snapshot(2)];
-        let scene = Scene { site: "site".into(), name: "vpn".into(), tunnels, related: None };
-        Story::open(VpnId::new("vpn-1"), Kind::Outage, scene, now)
+        let scene =
+            Scene { site: "site".into(), name: "vpn".into(), tunnels, children: Vec::new(), related: None };
+        Story::open(VpnId::new("vpn-1").into(), Kind::Outage, scene, now)
     }
 
     #[test]

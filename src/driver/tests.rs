@@ -14,6 +14,7 @@ fn heard(patience: Duration, publications: u32) -> Vec<Option<Stuck>> {
         site: "milan-1".into(),
         votes_if_address: None,
         vpns: Vec::new(),
+        parents: Vec::new(),
         sinks: Vec::new(),
     });
     let monitor = Monitor::new(Arc::clone(&plan), Remembered::default(), clock::now());
@@ -60,6 +61,7 @@ fn what_is_open_is_shown_before_the_core_has_run() {
         name: "tunnel 1".into(),
         role: Role::Active,
         through: Default::default(),
+        uplink: None,
         sensors: Default::default(),
         route: Arc::new(Route {
             inside_ip: [169, 254, 10, 1].into(),
@@ -96,8 +98,13 @@ fn what_is_open_is_shown_before_the_core_has_run() {
             sources: Vec::new(),
         },
     };
-    let plan =
-        Plan { site: "milan-1".into(), votes_if_address: None, vpns: vec![Arc::new(vpn)], sinks: Vec::new() };
+    let plan = Plan {
+        site: "milan-1".into(),
+        votes_if_address: None,
+        vpns: vec![Arc::new(vpn)],
+        parents: Vec::new(),
+        sinks: Vec::new(),
+    };
     let remembered = Remembered { incidents: vec![Arc::new(fixture::incident())], ..Remembered::default() };
     let monitor = Monitor::new(Arc::new(plan), remembered, clock::now());
     let (board, status) = outputs_at_start(&monitor, clock::now());

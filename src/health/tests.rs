@@ -67,7 +67,7 @@ fn sink(id: &str, way: Option<AwsPlace>) -> SinkUse {
         id: SinkId::new(id),
         destination: Destination::new(id),
         kinds: Kind::ALL.into(),
-        vpns: None,
+        scopes: None,
     };
     SinkUse { plan, way }
 }
@@ -225,7 +225,7 @@ fn a_sink_that_could_not_be_used_for_long_makes_it_not_ready_where_no_other_coul
         if part {
             other.kinds = [Kind::Outage].into()
         } else {
-            other.vpns = Some([VpnId::new("vpn-1")].into())
+            other.scopes = Some([VpnId::new("vpn-1").into()].into())
         }
         assert_eq!(severity_after(600, &webhook, &some), [("failed", "sink_not_prepared")]);
     }
@@ -237,7 +237,7 @@ fn a_sink_that_could_not_be_used_for_long_makes_it_not_ready_where_no_other_coul
     assert_eq!(severity_after(600, &both, &configured()), [("failed", "sink_not_prepared"); 2]);
     // A sink without a connection that is watched keeps nobody from anything.
     let mut none = only;
-    none.sinks[0].plan.vpns = Some([VpnId::new("vpn-1")].into());
+    none.sinks[0].plan.scopes = Some([VpnId::new("vpn-1").into()].into());
     assert_eq!(severity_after(600, &webhook, &none), [("degraded", "sink_not_prepared")]);
 }
 

@@ -229,7 +229,7 @@ mod tests {
     fn a_drill_goes_the_way_of_a_real_incident_and_is_in_no_scope_of_one() {
         let settings = settings("milan-1");
         let request = drill().request(&settings).unwrap();
-        let real = settings.scope(&drill().vpn, Kind::Outage).unwrap();
+        let real = settings.scope(&drill().vpn.into(), Kind::Outage).unwrap();
         assert_eq!((&request.scope.plan, &request.scope.resource), (&real.plan, &real.resource));
         assert!(request.scope.is_drill());
         assert!(settings.scopes().iter().all(|scope| !scope.is_drill() && scope.source != DRILL_SOURCE));

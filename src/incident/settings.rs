@@ -170,7 +170,7 @@ mod tests {
                 id: SinkId::new("incident_manager"),
                 destination: Destination::new("0123"),
                 kinds: BTreeSet::from(Kind::ALL),
-                vpns: None,
+                scopes: None,
             },
             site: "milan-1".into(),
             plan: "arn:aws-cn:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
@@ -179,8 +179,9 @@ mod tests {
                 vpn.clone(),
                 VpnSettings { region: "eu-south-1".into(), ..VpnSettings::default() },
             )]),
+            parents: BTreeMap::new(),
         };
-        let scope = settings.scope(&vpn, Kind::OneSided).unwrap();
+        let scope = settings.scope(&vpn.clone().into(), Kind::OneSided).unwrap();
         assert_eq!(
             scope.plan,
             "arn:aws-cn:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided"
@@ -190,6 +191,6 @@ mod tests {
             scope.resource,
             "arn:aws-cn:ec2:eu-south-1:123456789012:vpn-connection/vpn-0123456789abcdef0"
         );
-        assert_eq!(settings.scope(&VpnId::new("vpn-0"), Kind::Outage), None);
+        assert_eq!(settings.scope(&VpnId::new("vpn-0").into(), Kind::Outage), None);
     }
 }

@@ -395,6 +395,7 @@ mod tests {
             name: "tunnel 1".into(),
             role,
             through: Default::default(),
+            uplink: None,
             sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: ip("169.254.10.1"),

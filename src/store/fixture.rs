@@ -60,12 +60,14 @@ pub(super) fn wide_rollup(minute: i64) -> Rollup {
 /// Opened this long before [`NOW`].
 pub(super) fn incident(ago: Duration) -> Arc<Incident> {
     Arc::new(Incident {
-        id: IncidentId { vpn: VpnId::new("vpn-1"), kind: Kind::Outage, opened: NOW.wall - ago },
+        id: IncidentId { scope: VpnId::new("vpn-1").into(), kind: Kind::Outage, opened: NOW.wall - ago },
         site: "milan-1".into(),
         name: "Milan".into(),
         state: IncidentState::Open,
         began: NOW.wall - ago,
         found_at: None,
+        withheld: None,
+        children: Vec::new(),
         tunnels: vec![],
         timeline: vec![],
         related: None,

@@ -14,7 +14,12 @@ use crate::world::*;
 const CREATED: Stamp = Stamp::from_secs(1_799_999_000);
 
 fn found(world: &mut World) {
-    world.feed(Event::RecordFound { sink: sink(), vpn: vpn(), kind: Kind::Outage, created: CREATED });
+    world.feed(Event::RecordFound {
+        sink: sink(),
+        scope: vpn().into(),
+        kind: Kind::Outage,
+        created: CREATED,
+    });
 }
 
 fn cut(world: &mut World) {
@@ -126,7 +131,12 @@ fn a_found_record_of_a_resolved_but_unsettled_incident_is_not_adopted() {
 fn a_record_found_by_a_sink_outside_the_plan_is_ignored() {
     let mut world = World::healthy(two_active());
     let elsewhere = SinkId::new("elsewhere");
-    world.feed(Event::RecordFound { sink: elsewhere, vpn: vpn(), kind: Kind::Outage, created: CREATED });
+    world.feed(Event::RecordFound {
+        sink: elsewhere,
+        scope: vpn().into(),
+        kind: Kind::Outage,
+        created: CREATED,
+    });
     assert_eq!(world.incidents(), []);
 }
 

@@ -58,7 +58,7 @@ fn sinks_look_up_records_as_soon_as_a_tunnel_is_locally_down() {
     assert!(world.monitor.board().prepare.is_empty());
     world.line(1, Line::Swallows);
     world.run(secs(4));
-    assert!(world.monitor.board().prepare.contains(&vpn()));
+    assert!(world.monitor.board().prepare.contains(&vpn().into()));
     world.line(1, FAST);
     world.run(secs(4));
     assert!(world.monitor.board().prepare.is_empty());
@@ -141,7 +141,8 @@ fn an_open_incident_is_no_longer_watched_after_a_restart_without_its_connection(
 #[test]
 fn incidents_of_an_earlier_run_count_towards_flapping() {
     let opened = WALL - secs(3600);
-    let remembered = Remembered { openings: vec![(vpn(), Kind::Outage, opened)], ..Remembered::default() };
+    let remembered =
+        Remembered { openings: vec![(vpn().into(), Kind::Outage, opened)], ..Remembered::default() };
     let mut world = World::new(two_active(), remembered);
     world.run(secs(180));
     cut(&mut world);

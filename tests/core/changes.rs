@@ -128,8 +128,8 @@ fn each_connection_has_its_own_grace() {
         world.aws.insert(id.clone(), Aws::BgpDown);
     }
     world.run(secs(60));
-    let open: Vec<_> = world.incidents().iter().map(|incident| incident.id.vpn.clone()).collect();
-    assert_eq!(open, [ids[0].vpn.clone()]);
+    let open: Vec<_> = world.incidents().iter().map(|incident| incident.id.scope.clone()).collect();
+    assert_eq!(open, [ids[0].vpn.clone().into()]);
     world.run(secs(90));
     assert_eq!(world.incidents().len(), 2);
 }

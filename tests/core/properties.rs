@@ -141,7 +141,7 @@ impl Stir {
                 }
             }
             Self::Found(kind) => {
-                world.feed(Event::RecordFound { sink: sink(), vpn: vpn(), kind, created: WALL });
+                world.feed(Event::RecordFound { sink: sink(), scope: vpn().into(), kind, created: WALL });
             }
             Self::Reloaded(with_vpn, with_sink, grace) => {
                 let mut plan = hasty(grace);

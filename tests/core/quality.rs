@@ -184,7 +184,7 @@ fn a_record_of_a_degraded_tunnel_is_adopted_as_that_and_as_nothing_else() {
     let mut world = known();
     let found = |world: &World| Event::RecordFound {
         sink: sink(),
-        vpn: vpn(),
+        scope: vpn().into(),
         kind: Kind::Degraded,
         created: Stamp::from_secs(world.now.wall.as_millis() / 1000 - 60),
     };

@@ -64,8 +64,12 @@ fn the_host_without_the_address_sends_no_probes_and_does_not_vote() {
 fn it_adopts_records_only_once_it_holds_the_address() {
     let mut world = World::new(pair(), Remembered::default());
     world.run(secs(10));
-    let found =
-        || Event::RecordFound { sink: sink(), vpn: vpn(), kind: Kind::Outage, created: Stamp::from_secs(1) };
+    let found = || Event::RecordFound {
+        sink: sink(),
+        scope: vpn().into(),
+        kind: Kind::Outage,
+        created: Stamp::from_secs(1),
+    };
     world.feed(found());
     assert_eq!(world.incidents(), []);
     held(&mut world, true);

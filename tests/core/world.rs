@@ -86,6 +86,7 @@ pub fn plan(roles: &[Role]) -> Plan {
                 name: format!("tunnel {n}").into(),
                 role: *role,
                 through: Default::default(),
+                uplink: None,
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, n, 1].into(),
@@ -127,11 +128,12 @@ pub fn plan(roles: &[Role]) -> Plan {
                 sources: vec![source(SourceKind::Ec2)],
             },
         })],
+        parents: Vec::new(),
         sinks: vec![SinkPlan {
             id: sink(),
             destination: destination(),
             kinds: BTreeSet::from(Kind::ALL),
-            vpns: None,
+            scopes: None,
         }],
     }
 }

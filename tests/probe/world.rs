@@ -117,6 +117,7 @@ pub(crate) fn vpn(routes: &[Route]) -> Arc<VpnPlan> {
             name: format!("tunnel {number}").into(),
             role: Role::Active,
             through: Default::default(),
+            uplink: None,
             sensors: Default::default(),
             route: Arc::new(route.clone()),
         })
@@ -178,6 +179,7 @@ fn observe(event: Event) -> Observed {
         | Event::HistoryAnswered(_)
         | Event::HistoryRefused { .. }
         | Event::Maintenance { .. }
+        | Event::Silences(_)
         | Event::AddressHeld { .. }
         | Event::RecordFound { .. }
         | Event::Sensed(_)) => {

@@ -298,9 +298,9 @@ impl Daemon {
                 let sink = site::destination();
                 self.monitor.handle(Event::Settled { sink, incident, revision }, now);
             }
-            while let Some(UnclaimedRecord { vpn, kind, created }) = self.reconciler.poll_unclaimed() {
+            while let Some(UnclaimedRecord { scope, kind, created }) = self.reconciler.poll_unclaimed() {
                 quiet = false;
-                self.monitor.handle(Event::RecordFound { sink: sink.clone(), vpn, kind, created }, now);
+                self.monitor.handle(Event::RecordFound { sink: sink.clone(), scope, kind, created }, now);
             }
             while let Some(action) = self.reconciler.poll_action() {
                 quiet = false;

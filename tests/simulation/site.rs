@@ -70,6 +70,7 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
                 name: format!("tunnel {}", index + 1).into(),
                 role,
                 through: Default::default(),
+                uplink: None,
                 sensors: Default::default(),
                 route: Arc::new(Route {
                     inside_ip: [169, 254, index, 1].into(),
@@ -103,9 +104,15 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
         },
     };
     let sink =
-        SinkPlan { id: sink(), destination: destination(), kinds: BTreeSet::from(Kind::ALL), vpns: None };
+        SinkPlan { id: sink(), destination: destination(), kinds: BTreeSet::from(Kind::ALL), scopes: None };
     let votes_if_address = switches.vrrp.then(shared_address);
-    Plan { site: site.into(), votes_if_address, vpns: vec![Arc::new(vpn)], sinks: vec![sink] }
+    Plan {
+        site: site.into(),
+        votes_if_address,
+        vpns: vec![Arc::new(vpn)],
+        parents: Vec::new(),
+        sinks: vec![sink],
+    }
 }
 
 /// The address that VRRP moves between the gateways.
@@ -128,16 +135,17 @@ pub fn sink_settings(site: &str) -> SinkSettings {
             id: sink(),
             destination: destination(),
             kinds: BTreeSet::from(Kind::ALL),
-            vpns: None,
+            scopes: None,
         },
         site: site.into(),
         plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
         impact: BTreeMap::new(),
         vpns: BTreeMap::from([(vpn(), region)]),
+        parents: BTreeMap::new(),
     }
 }
 
 /// The scope of a kind's records.
 pub fn scope(kind: Kind) -> RecordScope {
-    sink_settings("").scope(&vpn(), kind).unwrap()
+    sink_settings("").scope(&vpn().into(), kind).unwrap()
 }

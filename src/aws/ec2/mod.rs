@@ -499,6 +499,7 @@ mod tests {
                 fwmark: None,
             }),
             through: Default::default(),
+            uplink: None,
             sensors: Default::default(),
         })
     }

@@ -34,6 +34,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
                 role: Role::Active,
                 route: Arc::new(route),
                 through: Default::default(),
+                uplink: None,
                 sensors: Default::default(),
             })],
             probe: ProbeRules {
@@ -64,6 +65,7 @@ fn plan(vpns: &[(&str, &[SourceId])]) -> Plan {
         site: "milan-1".into(),
         votes_if_address: None,
         vpns: vpns.iter().map(vpn).collect(),
+        parents: Vec::new(),
         sinks: Vec::new(),
     }
 }

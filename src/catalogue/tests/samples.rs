@@ -17,6 +17,7 @@ use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::quality::Quality;
+use crate::domain::scope::Scope;
 use crate::domain::side::Side;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
@@ -130,12 +131,12 @@ fn incidents() -> Vec<Fact> {
     let mut with = with;
     with.tunnels[0].diagnosis = Some(fixture::path_broken());
     let without = Incident { tunnels: Vec::new(), ..fixture::incident() };
-    let (vpn, at) = (fixture::vpn(), after(600));
+    let (scope, at) = (Scope::from(fixture::vpn()), after(600));
     let mut facts = Vec::new();
     for kind in Kind::ALL {
         let opens_in = Duration::from_secs(30);
-        facts.push(Fact::IncidentPending { vpn: vpn.clone(), kind, opens_in, at });
-        facts.push(Fact::IncidentAverted { vpn: vpn.clone(), kind, at });
+        facts.push(Fact::IncidentPending { scope: scope.clone(), kind, opens_in, at });
+        facts.push(Fact::IncidentAverted { scope: scope.clone(), kind, at });
         for mut incident in [with.clone(), without.clone()] {
             incident.id.kind = kind;
             let incident = Arc::new(incident);

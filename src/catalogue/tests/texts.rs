@@ -30,6 +30,7 @@ fn names() -> Names {
             name: format!("tunnel {n}").into(),
             role,
             through: Default::default(),
+            uplink: None,
             sensors: Default::default(),
             route: Arc::new(Route {
                 inside_ip: [169, 254, 9 + n, 1].into(),
@@ -73,6 +74,7 @@ fn names() -> Names {
         site: "milan-1".into(),
         votes_if_address: None,
         vpns: vec![Arc::new(vpn)],
+        parents: Vec::new(),
         sinks: Vec::new(),
     })
 }
@@ -332,18 +334,18 @@ fn the_course_of_an_incident_is_recorded() {
             at: after(700),
         },
         Fact::IncidentPending {
-            vpn: vpn.clone(),
+            scope: vpn.clone().into(),
             kind: Kind::Outage,
             opens_in: Duration::from_secs(30),
             at: after(12),
         },
         Fact::IncidentPending {
-            vpn: vpn.clone(),
+            scope: vpn.clone().into(),
             kind: Kind::OneSided,
             opens_in: Duration::from_secs(900),
             at: after(12),
         },
-        Fact::IncidentAverted { vpn, kind: Kind::Outage, at: after(14) },
+        Fact::IncidentAverted { scope: vpn.into(), kind: Kind::Outage, at: after(14) },
     ];
     facts.extend(changes.map(|change| Fact::IncidentChanged {
         incident: Arc::clone(&incident),
@@ -393,8 +395,7 @@ fn what_happens_to_the_daemon_is_recorded() {
     let other = Problem::of(Code::AddressesDiffer, "AWS's addresses are others");
     let addresses = Component::Addresses("vpn-0123456789abcdef0".to_owned());
     let (webhook, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
-    let left =
-        |record| Notice::LeftOpen { sink: &webhook, incident: &incident, vpn_name: "Milan DC", record };
+    let left = |record| Notice::LeftOpen { sink: &webhook, incident: &incident, name: "Milan DC", record };
     let notices = [
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Reloaded { vpns: 2, tunnels: 4 },

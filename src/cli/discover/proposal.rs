@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 64;
 const LONGEST_MESSAGE: usize = 200;
 
 /// Context besides AWS's answer.
-pub(super) struct Scope<'a> {
+pub(super) struct ProposalContext<'a> {
     /// The role that AWS was asked with.
     pub(super) role_arn: Option<Arc<str>>,
     /// Which interfaces of this host carry an address.
@@ -90,11 +90,11 @@ pub(super) struct Aws {
 
 impl Proposal {
     /// The proposal, or why its configuration would be refused.
-    pub(super) fn of(discovered: &Discovered, scope: &Scope<'_>) -> Result<Self, Vec<String>> {
+    pub(super) fn of(discovered: &Discovered, context: &ProposalContext<'_>) -> Result<Self, Vec<String>> {
         let Discovered { region, at, connections, left_out, warnings } = discovered;
         let mut warnings = warnings.clone();
         let vpns: Vec<Vpn> =
-            connections.iter().map(|connection| vpn(connection, scope, &mut warnings)).collect();
+            connections.iter().map(|connection| vpn(connection, context, &mut warnings)).collect();
         let clashes = clashes(&vpns);
         if !clashes.is_empty() {
             return Err(clashes);
@@ -102,7 +102,7 @@ impl Proposal {
         Ok(Self {
             region: region.to_string(),
             at: at.map(date),
-            role_arn: scope.role_arn.as_deref().map(str::to_owned),
+            role_arn: context.role_arn.as_deref().map(str::to_owned),
             vpns,
             warnings,
             left_out: left_out.clone(),
@@ -110,7 +110,7 @@ impl Proposal {
     }
 }
 
-fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>) -> Vpn {
+fn vpn(connection: &DiscoveredVpn, context: &ProposalContext<'_>, warnings: &mut Vec<String>) -> Vpn {
     let DiscoveredVpn { id, name, routing, tunnels } = connection;
     let is_down = |tunnel: &DiscoveredTunnel| tunnel.status == TelemetryStatus::Down;
     // A connection without an active tunnel would never have an outage.
@@ -120,7 +120,7 @@ fn vpn(connection: &DiscoveredVpn, scope: &Scope<'_>, warnings: &mut Vec<String>
         // With static routes one tunnel is commonly idle; with BGP both sessions are up, whichever tunnel carries traffic.
         let idles = is_down(tunnel) && !all_down && *routing != Routing::Bgp;
         let role = if idles { Role::Standby } else { Role::Active };
-        let carriers = (scope.carriers)(tunnel.source_ip).unwrap_or_else(|error| {
+        let carriers = (context.carriers)(tunnel.source_ip).unwrap_or_else(|error| {
             warnings.push(format!(
                 "{id}: cannot find out whether this host has {}: {error}; interface is left out",
                 tunnel.source_ip

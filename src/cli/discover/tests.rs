@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use super::proposal::{Proposal, Scope};
+use super::proposal::{Proposal, ProposalContext};
 use super::render;
 use crate::access::User;
 use crate::aws::{Discovered, DiscoveredTunnel, DiscoveredVpn};
@@ -53,7 +53,7 @@ fn carriers(address: IpAddr) -> io::Result<Vec<Carrier>> {
 }
 
 fn proposed(connections: Vec<DiscoveredVpn>) -> Proposal {
-    Proposal::of(&discovered(connections), &Scope { role_arn: None, carriers: &carriers }).unwrap()
+    Proposal::of(&discovered(connections), &ProposalContext { role_arn: None, carriers: &carriers }).unwrap()
 }
 
 /// Takes a text as `bothends check` does.
@@ -215,7 +215,7 @@ fn connections_that_check_would_not_take_together_are_not_proposed_together() {
     let (milan, rome) =
         (vpn(MILAN, None, &[tunnel(TWO, TelemetryStatus::Up, "")]), vpn(ROME, None, &[twice()]));
     let both = discovered(vec![milan.clone(), rome.clone()]);
-    let refusal = Proposal::of(&both, &Scope { role_arn: None, carriers: &carriers }).unwrap_err();
+    let refusal = Proposal::of(&both, &ProposalContext { role_arn: None, carriers: &carriers }).unwrap_err();
     insta::assert_snapshot!(refusal.join("\n"), @"vpn-0123456789abcdef0, tunnel 203.0.113.12, and vpn-0fedcba9876543210, tunnel 203.0.113.13: both have the addresses 169.254.11.2 and 169.254.11.1 inside, which one configuration can tell apart only by interface, and here no interface tells them apart; discover them one by one, each with --write to a file of its own, and set interface under both before you put them together");
 
     // What it says to do leads to a configuration.
@@ -244,7 +244,7 @@ fn connections_with_the_same_outside_addresses_are_refused_and_named() {
         private(MILAN, ["169.254.10.1", "169.254.10.2"]),
         private(ROME, ["169.254.12.1", "169.254.12.2"]),
     ]);
-    let refusal = Proposal::of(&both, &Scope { role_arn: None, carriers: &carriers }).unwrap_err();
+    let refusal = Proposal::of(&both, &ProposalContext { role_arn: None, carriers: &carriers }).unwrap_err();
     assert_eq!(refusal.len(), 1, "{refusal:?}");
     for told in [MILAN, ROME, "10.24.10.0", "one by one"] {
         assert!(refusal[0].contains(told), "{refusal:?}");
@@ -258,7 +258,8 @@ fn what_is_left_out_and_what_does_not_agree_stands_in_the_file() {
         warnings: vec![format!("{MILAN}: a tunnel is not described")],
         ..discovered(vec![usual().remove(0)])
     };
-    let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
+    let proposal =
+        Proposal::of(&discovered, &ProposalContext { role_arn: None, carriers: &carriers }).unwrap();
     let text = render::toml(&proposal);
     checked(&text).unwrap();
     assert!(text.contains(&format!("# Left out: {ROME}: it is modifying.")), "{text}");
@@ -323,7 +324,7 @@ mod whatever_aws_answers {
         #[test]
         fn what_is_printed_passes_the_check_or_is_refused_before(connections in connections(), lines in vec(any::<String>(), 0..3)) {
             let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections) };
-            if let Ok(proposal) = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }) {
+            if let Ok(proposal) = Proposal::of(&discovered, &ProposalContext { role_arn: None, carriers: &carriers }) {
                 let text = render::toml(&proposal);
                 let judged = config::of_text("(discovered)", &text).is_ok();
                 let as_file = checked(&text);
@@ -348,7 +349,7 @@ mod whatever_aws_answers {
                 ],
             });
             let discovered = Discovered { left_out: lines.clone(), warnings: lines, ..discovered(connections.collect()) };
-            let proposal = Proposal::of(&discovered, &Scope { role_arn: None, carriers: &carriers }).unwrap();
+            let proposal = Proposal::of(&discovered, &ProposalContext { role_arn: None, carriers: &carriers }).unwrap();
             checked(&render::toml(&proposal)).map_err(TestCaseError::fail)?;
             checked(&toml_of(&render::json(&proposal).unwrap())).map_err(TestCaseError::fail)?;
         }
@@ -358,8 +359,8 @@ mod whatever_aws_answers {
 #[test]
 fn the_role_that_asked_is_the_role_that_watches() {
     let role: &str = "arn:aws:iam::123456789012:role/BothEndsRead";
-    let scope = Scope { role_arn: Some(role.into()), carriers: &carriers };
-    let proposal = Proposal::of(&discovered(usual()), &scope).unwrap();
+    let context = ProposalContext { role_arn: Some(role.into()), carriers: &carriers };
+    let proposal = Proposal::of(&discovered(usual()), &context).unwrap();
     let config = checked(&render::toml(&proposal)).unwrap();
     assert_eq!(checked(&toml_of(&render::json(&proposal).unwrap())).unwrap().vpns, config.vpns);
     assert!(config.vpns.values().all(|vpn| vpn.role_arn.as_deref() == Some(role)));

@@ -1,6 +1,7 @@
 //! The phase machine under made-up conditions.
 
 use super::*;
+use crate::domain::names::VpnId;
 use crate::domain::time::Stamp;
 
 const RULES: IncidentRules = IncidentRules {
@@ -24,7 +25,7 @@ struct Rig {
 
 impl Rig {
     fn new(kind: Kind) -> Self {
-        let watch = KindWatch::new(VpnId::new("vpn-1"), kind, None, VecDeque::new());
+        let watch = KindWatch::new(VpnId::new("vpn-1").into(), kind, None, VecDeque::new());
         Self { watch, now: Now::default(), grace_until: Moment::ORIGIN, fx: Effects::default() }
     }
 
@@ -43,7 +44,13 @@ impl Rig {
 
     fn step(&mut self, opens: Truth, closes: Truth) -> Option<Arc<Incident>> {
         let step = KindEvidence { opens, closes, rules: RULES, grace_until: self.grace_until };
-        let scene = || Scene { site: "site".into(), name: "vpn".into(), tunnels: Vec::new(), related: None };
+        let scene = || Scene {
+            site: "site".into(),
+            name: "vpn".into(),
+            tunnels: Vec::new(),
+            children: Vec::new(),
+            related: None,
+        };
         self.watch.step(step, scene, self.now, &mut self.fx)
     }
 
@@ -187,7 +194,7 @@ fn an_incident_of_an_earlier_run_goes_on_and_clears_from_zero() {
     first.hold(False, True, 299);
     let incident = Arc::clone(first.watch.incident().unwrap());
     let mut second = Rig::new(Kind::Outage);
-    second.watch = KindWatch::new(VpnId::new("vpn-1"), Kind::Outage, Some(incident), VecDeque::new());
+    second.watch = KindWatch::new(VpnId::new("vpn-1").into(), Kind::Outage, Some(incident), VecDeque::new());
     assert!(second.hold(False, True, 299).is_none());
     let over = second.hold(False, True, 1).unwrap();
     assert_eq!(over.id.opened, Stamp::from_secs(30));

@@ -63,12 +63,13 @@ fn settings() -> SinkRules {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("0123"),
             kinds: Kind::ALL.into(),
-            vpns: None,
+            scopes: None,
         },
         site: "milan-1".into(),
         plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends".into(),
         impact: BTreeMap::new(),
         vpns: BTreeMap::from([(VpnId::new(VPN), vpn)]),
+        parents: BTreeMap::new(),
     }
 }
 
@@ -143,12 +144,14 @@ fn bgp_down(last: u8) -> TunnelSnapshot {
 
 fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
     Incident {
-        id: IncidentId { vpn: VpnId::new(VPN), kind, opened: NOON },
+        id: IncidentId { scope: VpnId::new(VPN).into(), kind, opened: NOON },
         site: "milan-1".into(),
         name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: began(kind, &tunnels, after(0)),
         found_at: None,
+        withheld: None,
+        children: Vec::new(),
         tunnels,
         timeline: vec![TimelineEntry { seq: 0, at: NOON, what: TimelineChange::Opened, repeats: 0 }],
         related: None,

@@ -485,9 +485,10 @@ fn an_end_that_is_rejected_or_whose_opening_was_never_sent_gives_way() {
 fn what_was_only_found_elsewhere_is_not_sent_until_it_is_seen() {
     let mut world = World::new(Some(secs(60)));
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
-    let scene = Scene { site: "milan-1".into(), name: "Milan".into(), tunnels, related: None };
+    let scene =
+        Scene { site: "milan-1".into(), name: "Milan".into(), tunnels, children: Vec::new(), related: None };
     let (at, other) = (world.now.wall, SinkId::new("ops_center"));
-    world.stories.push(Story::adopt(vpn(), Kind::Outage, scene, other, at - secs(600), at));
+    world.stories.push(Story::adopt(vpn().into(), Kind::Outage, scene, other, at - secs(600), at));
     world.show();
     world.pass(secs(600));
     assert_eq!(world.changes(), []);

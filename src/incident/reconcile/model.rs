@@ -170,7 +170,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
             }
             (Op::Alarm, Some(_)) => {
                 truth.alarm = true;
-                let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
+                let scope = settings("").scope(&vpn().into(), Kind::Outage).unwrap();
                 world.vendor.create(scope, RecordOrigin::Alarm, now);
             }
             (Op::Away { daemon, secs: away }, _) => {

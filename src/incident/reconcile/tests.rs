@@ -116,7 +116,7 @@ fn a_crash_between_the_start_and_its_answer_leads_to_the_same_record() {
 fn an_open_record_of_any_site_is_adopted_and_gets_one_note_with_our_evidence() {
     for origin in [RecordOrigin::Daemon, RecordOrigin::Alarm] {
         let mut world = world();
-        let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
+        let scope = settings("").scope(&vpn().into(), Kind::Outage).unwrap();
         world.vendor.create(scope, origin, world.now.wall);
         world.pass(secs(60));
         world.open(0, Kind::Outage);

@@ -44,7 +44,7 @@ pub(in super::super) fn settings(site: &str) -> SinkRules {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("0123"),
             kinds: BTreeSet::from(Kind::ALL),
-            vpns: None,
+            scopes: None,
         },
         site: site.into(),
         plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
@@ -58,6 +58,7 @@ pub(in super::super) fn settings(site: &str) -> SinkRules {
                 ..VpnSettings::default()
             },
         )]),
+        parents: BTreeMap::new(),
     }
 }
 
@@ -81,8 +82,9 @@ pub(in super::super) fn snapshot(last: u8, at: Now) -> TunnelSnapshot {
 
 pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId>, now: Now) -> Story {
     let tunnels = vec![snapshot(11, now), snapshot(12, now)];
-    let scene = Scene { site: site.into(), name: "Milan DC, primary".into(), tunnels, related };
-    Story::open(vpn(), kind, scene, now)
+    let scene =
+        Scene { site: site.into(), name: "Milan DC, primary".into(), tunnels, children: Vec::new(), related };
+    Story::open(vpn().into(), kind, scene, now)
 }
 
 /// How the line fails, in percent of the calls.
@@ -254,7 +256,7 @@ impl World {
         let mut incidents: Vec<Arc<Incident>> =
             daemon.stories.iter().map(|story| story.incident().clone()).collect();
         incidents.sort_by(|a, b| a.id.cmp(&b.id));
-        let prepare = daemon.prepare.then(vpn).into_iter().collect();
+        let prepare = daemon.prepare.then(|| vpn().into()).into_iter().collect();
         daemon.machine.handle(SinkEvent::Board(Arc::new(Board { incidents, prepare })), now);
         self.take(index);
     }
@@ -330,16 +332,17 @@ impl World {
     /// What the core does with a record that was found: it takes it up, unless there is an incident of that kind.
     fn adopt(&mut self, index: usize, found: UnclaimedRecord) {
         self.daemons[index].found.push(found.clone());
-        let UnclaimedRecord { vpn, kind, created } = found;
+        let UnclaimedRecord { scope, kind, created } = found;
         let known = |story: &Story| story.incident().id.kind == kind;
         if !self.takes_up || self.daemons[index].stories.iter().any(known) {
             return;
         }
         let tunnels = vec![snapshot(11, self.now), snapshot(12, self.now)];
         let site = self.daemons[index].site.into();
-        let scene = Scene { site, name: "Milan DC, primary".into(), tunnels, related: None };
+        let scene =
+            Scene { site, name: "Milan DC, primary".into(), tunnels, children: Vec::new(), related: None };
         let sink = SinkId::new("incident_manager");
-        let story = Story::adopt(vpn, kind, scene, sink, created, self.now.wall);
+        let story = Story::adopt(scope, kind, scene, sink, created, self.now.wall);
         let id = story.incident().id.clone();
         self.daemons[index].stories.push(story);
         self.show(index);

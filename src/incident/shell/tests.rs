@@ -139,7 +139,7 @@ async fn an_incident_is_recorded_and_settled_although_another_call_hangs_and_the
     let story_told = async {
         tokio::time::sleep(Duration::from_secs(10)).await;
         let mut story = story("milan-1", Kind::Outage, None, now());
-        let prepare = std::collections::BTreeSet::from([vpn()]);
+        let prepare = std::collections::BTreeSet::from([vpn().into()]);
         board.send_replace(Arc::new(Board {
             incidents: vec![story.incident().clone()],
             prepare: prepare.clone(),

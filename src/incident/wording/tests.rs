@@ -61,12 +61,14 @@ fn snapshot(last: u8, local: Verdict, aws: Verdict, assessment: Assessment) -> T
 
 fn incident(kind: Kind, tunnels: Vec<TunnelSnapshot>) -> Incident {
     Incident {
-        id: IncidentId { vpn: VpnId::new("vpn-0123456789abcdef0"), kind, opened: OPENED },
+        id: IncidentId { scope: VpnId::new("vpn-0123456789abcdef0").into(), kind, opened: OPENED },
         site: "milan-1".into(),
         name: "Milan DC, primary".into(),
         state: IncidentState::Open,
         began: Stamp::from_millis(OPENED.as_millis() - 30_500),
         found_at: None,
+        withheld: None,
+        children: Vec::new(),
         tunnels,
         timeline: vec![TimelineEntry { seq: 0, at: OPENED, what: TimelineChange::Opened, repeats: 0 }],
         related: None,

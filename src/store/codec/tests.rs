@@ -9,7 +9,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::domain::board::{
-    Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
+    Child, Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, Trouble, TunnelSnapshot,
+    Withheld,
 };
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
@@ -162,10 +163,44 @@ fn view() -> impl Strategy<Value = View> {
 }
 
 fn id() -> impl Strategy<Value = IncidentId> {
-    (any::<String>(), select(Kind::ALL.to_vec()), stamp()).prop_map(|(vpn, kind, opened)| IncidentId {
+    (scope(), kind(), stamp()).prop_map(|(scope, kind, opened)| IncidentId { scope, kind, opened })
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    select(Kind::ALL.to_vec())
+}
+
+/// A site's name may hold anything, a slash too; a connection's id may not look like a parent.
+fn scope() -> impl Strategy<Value = Scope> {
+    let connection = "[^/]*".prop_map(|id| Scope::Connection(VpnId::new(id)));
+    prop_oneof![connection, parent().prop_map(Scope::Parent)]
+}
+
+fn parent() -> impl Strategy<Value = ParentId> {
+    let of_a_site = |kind| {
+        (any::<String>(), "[^/]*").prop_map(move |(site, name)| ParentId {
+            kind,
+            site: site.into(),
+            name: name.into(),
+        })
+    };
+    let site = words().prop_map(|name| ParentId { kind: ParentKind::Site, site: Arc::clone(&name), name });
+    prop_oneof![of_a_site(ParentKind::Group), of_a_site(ParentKind::Uplink), site]
+}
+
+fn withheld() -> impl Strategy<Value = Withheld> {
+    let silenced = any::<u32>().prop_map(|id| Withheld::Silenced(SilenceId(id)));
+    prop_oneof![parent().prop_map(Withheld::Explained), silenced]
+}
+
+fn child() -> impl Strategy<Value = Child> {
+    let cause = option::of(select(Cause::ALL.to_vec()));
+    let trouble =
+        (option::of(kind()), stamp(), cause).prop_map(|(kind, since, cause)| Trouble { kind, since, cause });
+    (any::<String>(), words(), option::of(trouble)).prop_map(|(vpn, name, trouble)| Child {
         vpn: VpnId::new(vpn),
-        kind,
-        opened,
+        name,
+        trouble,
     })
 }
 
@@ -282,10 +317,15 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         .prop_map(|(tunnel, name, diagnosis)| TimelineChange::Cause { tunnel, name, diagnosis });
     let quality = (tunnel(), words(), quality())
         .prop_map(|(tunnel, name, quality)| TimelineChange::Quality { tunnel, name, quality });
+    let names = || prop::collection::vec(words(), 0..3);
+    let children = (names(), names(), any::<u32>(), any::<u32>())
+        .prop_map(|(down, back, troubled, of)| TimelineChange::Children { down, back, troubled, of });
+    let withheld = withheld().prop_map(|by| TimelineChange::Withheld { by });
     let plain = select(vec![
         TimelineChange::Opened,
         TimelineChange::Adopted { sink: SinkId::new("incident_manager") },
         TimelineChange::Confirmed,
+        TimelineChange::Released,
         TimelineChange::Clearing,
         TimelineChange::Reopened,
         TimelineChange::Resolved,
@@ -293,8 +333,13 @@ fn entry() -> impl Strategy<Value = TimelineEntry> {
         TimelineChange::HandedOver,
         TimelineChange::Missed,
     ]);
-    (any::<u32>(), stamp(), prop_oneof![view, assessment, cause, quality, plain], any::<u32>())
-        .prop_map(|(seq, at, what, repeats)| TimelineEntry { seq, at, what, repeats })
+    let what = prop_oneof![view, assessment, cause, quality, children, withheld, plain];
+    (any::<u32>(), stamp(), what, any::<u32>()).prop_map(|(seq, at, what, repeats)| TimelineEntry {
+        seq,
+        at,
+        what,
+        repeats,
+    })
 }
 
 fn incident() -> impl Strategy<Value = Incident> {
@@ -305,15 +350,18 @@ fn incident() -> impl Strategy<Value = Incident> {
     ];
     let lists = (prop::collection::vec(snapshot(), 0..4), prop::collection::vec(entry(), 0..8));
     let found_at = option::of(any::<String>().prop_map(SinkId::new));
+    let of_parents = (option::of(withheld()), prop::collection::vec(child(), 0..3));
     (
         (id(), words(), words(), state, stamp(), found_at),
         lists,
+        of_parents,
         (option::of(id()), any::<u32>(), any::<u64>()),
     )
         .prop_map(
             |(
                 (id, site, name, state, began, found_at),
                 (tunnels, timeline),
+                (withheld, children),
                 (related, worsened, revision),
             )| {
                 Incident {
@@ -323,6 +371,8 @@ fn incident() -> impl Strategy<Value = Incident> {
                     state,
                     began,
                     found_at,
+                    withheld,
+                    children,
                     tunnels,
                     timeline,
                     related,
@@ -335,8 +385,8 @@ fn incident() -> impl Strategy<Value = Incident> {
 
 fn start() -> impl Strategy<Value = StartRequest> {
     let scope = (id(), any::<String>(), any::<String>(), any::<String>()).prop_map(
-        |(IncidentId { vpn, kind, opened: _ }, plan, source, resource)| RecordScope {
-            vpn,
+        |(IncidentId { scope, kind, opened: _ }, plan, source, resource)| RecordScope {
+            of: scope,
             kind,
             plan,
             source,

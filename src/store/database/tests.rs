@@ -75,7 +75,7 @@ fn an_incident_that_was_missed_is_no_opening() {
     database.write(&state, &History::default(), NOW).unwrap();
     let opened: Vec<_> = database.found(NOW).unwrap().remembered.openings;
     let ordinary = incident(HOUR).id.clone();
-    assert_eq!(opened, [(ordinary.vpn, ordinary.kind, ordinary.opened)]);
+    assert_eq!(opened, [(ordinary.scope, ordinary.kind, ordinary.opened)]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn sinks_that_swap_names_find_their_own_rows_in_the_file_and_other_rows_are_remo
         id: SinkId::new(name),
         destination: Destination::new(destination),
         kinds: BTreeSet::from(Kind::ALL),
-        vpns: None,
+        scopes: None,
     };
     let sent = |name: &str, destination: &str, sent_upto| LedgerRow {
         sink: SinkId::new(name),

@@ -58,7 +58,7 @@ async fn what_was_recorded_is_remembered_after_a_restart() {
     let Opened { store, remembered, thread } = open(&settings);
     assert_eq!(remembered.seen_up, [SeenUp::Aws(tunnel())]);
     assert_eq!(remembered.incidents, [incident()]);
-    assert_eq!(remembered.openings, [(VpnId::new("vpn-1"), Kind::Outage, incident().id.opened)]);
+    assert_eq!(remembered.openings, [(VpnId::new("vpn-1").into(), Kind::Outage, incident().id.opened)]);
     assert_eq!(store.unsent(NOW.wall, 10).await.unwrap(), [rollup(0)]);
     store.record(&Fact::IncidentSettled { incident: incident(), at: NOW });
     drop(store);

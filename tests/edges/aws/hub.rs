@@ -53,19 +53,26 @@ fn settings(vpns: &[VpnId]) -> SinkRules {
             id: SinkId::new("incident_manager"),
             destination: Destination::new("incident_manager"),
             kinds: BTreeSet::from(Kind::ALL),
-            vpns: None,
+            scopes: None,
         },
         site: "hub-1".into(),
         plan: PLAN.into(),
         impact: BTreeMap::new(),
         vpns: vpns.iter().map(|vpn| (vpn.clone(), known.clone())).collect(),
+        parents: BTreeMap::new(),
     }
 }
 
 fn outage(vpn: &VpnId) -> Story {
-    let scene = Scene { site: "hub-1".into(), vpn_name: "Milan".into(), tunnels: Vec::new(), related: None };
+    let scene = Scene {
+        site: "hub-1".into(),
+        name: "Milan".into(),
+        tunnels: Vec::new(),
+        children: Vec::new(),
+        related: None,
+    };
     let now = clock::now();
-    Story::open(vpn.clone(), Kind::Outage, scene, now)
+    Story::open(vpn.clone().into(), Kind::Outage, scene, now)
 }
 
 #[tokio::test]
@@ -75,7 +82,7 @@ async fn a_hundred_pages_take_precedence_with_an_aws_that_accepts_ten_calls_a_se
     control(&aws, json!({ "add_fault": { "fault": limit } }));
     let vpns: Vec<VpnId> = (0..CONNECTIONS).map(|index| VpnId::new(format!("vpn-{index:017x}"))).collect();
     let incidents = vpns.iter().map(|vpn| outage(vpn).incident().clone()).collect();
-    let prepare = vpns.iter().cloned().collect();
+    let prepare = vpns.iter().cloned().map(Into::into).collect();
     let (board, watched) = watch::channel(Arc::new(Board { incidents, prepare }));
     let (events, _heard) = mpsc::channel(CONNECTIONS);
     let sink = IncidentManager::new(connections(&aws), Some(REGION.into()), None);

@@ -23,7 +23,7 @@ fn sink(aws: &StandIn) -> IncidentManager {
 
 fn scope(kind: Kind) -> RecordScope {
     RecordScope {
-        vpn: VpnId::new(VPN),
+        of: VpnId::new(VPN).into(),
         kind,
         plan: PLAN.to_owned(),
         source: format!("bothends.{}", kind.as_str()),

@@ -130,6 +130,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
             role: Role::Active,
             route: Arc::new(route),
             through: Default::default(),
+            uplink: None,
             sensors: Default::default(),
         })
     };
@@ -171,6 +172,7 @@ fn plan(source: &SourceId, vpns: &[(&str, &[&str])]) -> Arc<Plan> {
         site: "milan-1".into(),
         votes_if_address: None,
         vpns: vpns.iter().map(vpn).collect(),
+        parents: Vec::new(),
         sinks: vec![],
     })
 }

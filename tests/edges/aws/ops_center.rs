@@ -22,7 +22,7 @@ fn sink(aws: &StandIn) -> OpsCenter {
 /// As in a daemon that does not know its account.
 fn scope(kind: Kind) -> RecordScope {
     RecordScope {
-        vpn: VpnId::new(VPN),
+        of: VpnId::new(VPN).into(),
         kind,
         plan: "arn:aws:ssm:eu-west-1::opsitem".to_owned(),
         source: format!("bothends.{}", kind.as_str()),

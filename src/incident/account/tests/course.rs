@@ -345,7 +345,7 @@ fn evidence_stays_while_its_verdict_does_and_is_dated() {
 fn an_incident_that_follows_another_names_it_in_every_text() {
     let mut one = incident(Kind::Outage, vec![agreed(11), agreed(12)]);
     let opened = before(3600).wall;
-    one.related = Some(IncidentId { vpn: VpnId::new(VPN), kind: Kind::RedundancyLost, opened });
+    one.related = Some(IncidentId { scope: VpnId::new(VPN).into(), kind: Kind::RedundancyLost, opened });
     one.name = "Milan".into();
     let account = Account::new(&one, &settings());
     let follows = "Follows redundancy lost, opened 2026-11-22 11:00:00 UTC.";

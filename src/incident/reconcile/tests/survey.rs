@@ -21,15 +21,16 @@ fn worlds(sites: &[&'static str]) -> World {
 
 /// A record that somebody else has started.
 fn left_open(world: &mut World, origin: RecordOrigin) -> RecordId {
-    let scope = settings("").scope(&vpn(), Kind::Outage).unwrap();
+    let scope = settings("").scope(&vpn().into(), Kind::Outage).unwrap();
     world.vendor.create(scope, origin, world.now.wall)
 }
 
 /// An incident that another sink has found.
 fn found_elsewhere(world: &World) -> Story {
     let tunnels = vec![snapshot(11, world.now), snapshot(12, world.now)];
-    let scene = Scene { site: "milan-1".into(), name: "Milan".into(), tunnels, related: None };
-    Story::adopt(vpn(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
+    let scene =
+        Scene { site: "milan-1".into(), name: "Milan".into(), tunnels, children: Vec::new(), related: None };
+    Story::adopt(vpn().into(), Kind::Outage, scene, SinkId::new("elsewhere"), world.now.wall, world.now.wall)
 }
 
 fn count(world: &World, kind: ActionKind) -> usize {
@@ -49,7 +50,7 @@ fn an_open_record_that_no_incident_explains_is_reported_to_the_core_at_the_start
         world.now = world.now.after(secs(31));
         world.show(0);
         world.pass(secs(if at_start { 5 } else { 300 }));
-        let found = UnclaimedRecord { vpn: vpn(), kind: Kind::Outage, created };
+        let found = UnclaimedRecord { scope: vpn().into(), kind: Kind::Outage, created };
         assert_eq!(world.daemons[0].found, [found], "at the start: {at_start}");
     }
 }

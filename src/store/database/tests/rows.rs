@@ -184,7 +184,7 @@ fn timeline() -> Vec<TimelineEntry> {
 
 /// Of each kind and in each state. The last two are settled.
 fn incidents() -> [Arc<Incident>; 4] {
-    let id = |kind, secs| IncidentId { vpn: VpnId::new("vpn-1"), kind, opened: ago(secs).wall };
+    let id = |kind, secs| IncidentId { scope: VpnId::new("vpn-1").into(), kind, opened: ago(secs).wall };
     let full = Incident {
         id: id(Kind::Outage, 100),
         site: "milan-1".into(),
@@ -192,6 +192,8 @@ fn incidents() -> [Arc<Incident>; 4] {
         state: IncidentState::Open,
         began: ago(103).wall,
         found_at: Some(SinkId::new("webhook")),
+        withheld: None,
+        children: Vec::new(),
         tunnels: snapshots(),
         timeline: timeline(),
         related: Some(id(Kind::RedundancyLost, 200)),
@@ -227,7 +229,7 @@ fn ledger() -> [LedgerRow; 3] {
     let [full, bare, ..] = incidents();
     let start = |kind| StartRequest {
         scope: RecordScope {
-            vpn: VpnId::new("vpn-1"),
+            of: VpnId::new("vpn-1").into(),
             kind,
             plan: "arn:plan".into(),
             source: "bothends.milan-1".into(),
@@ -386,7 +388,7 @@ fn what_the_files_in_the_field_hold_is_read_as_it_was_meant() {
     remembered.seen_up.sort();
     assert_eq!(remembered.seen_up, seen);
     // The first one says of itself that it was missed, like the last one.
-    let openings = [unwatched, bare].map(|it| (it.id.vpn.clone(), it.id.kind, it.id.opened));
+    let openings = [unwatched, bare].map(|it| (it.id.scope.clone(), it.id.kind, it.id.opened));
     assert_eq!(remembered.openings, openings);
     let (unsent, _sent) = rollups();
     assert_eq!(database.unsent(NOW.wall, 10).unwrap(), unsent);
