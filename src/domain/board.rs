@@ -90,6 +90,14 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// Whether it is going on.
+    pub const fn is_open(&self) -> bool {
+        match self.state {
+            IncidentState::Open => true,
+            IncidentState::Resolved { .. } | IncidentState::Unwatched { .. } => false,
+        }
+    }
+
     /// Whether traffic gets through the connection, by the latest entries of the incident.
     pub fn traffic(&self) -> Traffic {
         let said_last = |tunnel: &TunnelSnapshot| {

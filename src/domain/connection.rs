@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::{Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot};
+use super::board::{
+    Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot, Withheld,
+};
 use super::carrying::{Carrying, NotCarrying};
 use super::cause::{OutsideSign, Sign, UplinkSign};
 use super::condition::{Grace, Truth, TunnelTruth, closes, opens};
@@ -18,6 +20,7 @@ use super::quality::Quality;
 use super::request::HistoryRequest;
 use super::retrospect::{self, CutOff, Meanwhile, PastIncident, Span, TunnelPast, down_by_aws};
 use super::rollup::Minutes;
+use super::scope::Scope;
 use super::sensor::Sensed;
 use super::status::{Phase, VpnStatus};
 use super::story::Scene;
@@ -41,15 +44,8 @@ pub struct Connection {
     /// Whether this host votes for it (in an HA pair only one host does).
     here: bool,
     cut_off: CutOff,
-}
-
-/// The results of a refresh, apart from facts.
-#[derive(Debug, Default)]
-pub struct Refreshed {
-    /// A local verdict changed: AWS must be asked at once.
-    pub ask_aws: bool,
-    /// Incidents that are over.
-    pub over: Vec<Arc<Incident>>,
+    /// What would withhold the record of an outage, as last decided.
+    withheld: Option<Withheld>,
 }
 
 impl Connection {
@@ -81,7 +77,7 @@ impl Connection {
             KindWatch::new(plan.id.clone().into(), kind, open, openings(remembered, &plan, kind, now))
         });
         let cut_off = CutOff::resumed_from(remembered, &plan, now);
-        Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off }
+        Self { plan, site, tunnels, kinds, last_change: None, anchor, here, cut_off, withheld: None }
     }
 
     /// Its plan.
@@ -142,14 +138,24 @@ impl Connection {
         self.tunnels.iter().any(|tunnel| tunnel.local().verdict == Verdict::Down)
     }
 
-    /// Judges every tunnel and every kind as of `now`. `cut_off`: no source reaches AWS.
-    pub fn refresh(&mut self, grace: &Grace, cut_off: bool, now: Now, fx: &mut Effects) -> Refreshed {
-        let mut refreshed = Refreshed::default();
+    /// What may have an incident soon whose record is created: the connection, or the parent that explains its trouble.
+    pub fn expected(&self) -> Option<Scope> {
+        match &self.withheld {
+            None => Some(self.plan.id.clone().into()),
+            Some(Withheld::Explained(parent)) => Some(Scope::Parent(parent.clone())),
+            Some(Withheld::Silenced(_)) => None,
+        }
+    }
+
+    /// Judges every tunnel as of `now`; [`Self::decide`] follows. Returns whether a local verdict changed: then AWS must be asked at
+    /// once.
+    pub fn judge(&mut self, now: Now, fx: &mut Effects) -> bool {
+        let mut ask_aws = false;
         for index in 0..self.tunnels.len() {
             let changes = self.tunnels[index].judge(self.plan.routing, self.plan.aws.stale_after, now, fx);
             self.notice(index, changes, now, fx);
             if changes.local.is_some_and(|from| raises_doubt(from, self.tunnels[index].local().verdict)) {
-                refreshed.ask_aws = true;
+                ask_aws = true;
                 self.last_change = Some(now.mono);
             }
             if changes.aws.is_some_and(|from| raises_doubt(from, self.tunnels[index].aws().verdict)) {
@@ -158,22 +164,71 @@ impl Connection {
         }
         self.diagnose(now, fx);
         self.note_for_history(now);
+        ask_aws
+    }
+
+    /// Decides on every kind as of `now`; returns the incidents that are over. `cut_off`: no source reaches AWS. `withheld`: what
+    /// withholds the record of an incident of a kind.
+    pub fn decide(
+        &mut self,
+        grace: &Grace,
+        cut_off: bool,
+        withheld: impl Fn(&Self, Kind) -> Option<Withheld>,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Vec<Arc<Incident>> {
+        let mut over = Vec::new();
+        let withheld = Kind::ALL.map(|kind| withheld(self, kind));
+        self.withheld = withheld.iter().flatten().next().cloned();
         let grace_until = self.grace_until(grace);
         let truths: Vec<TunnelTruth> =
             self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::truth).collect();
-        for index in 0..self.kinds.len() {
+        for (index, withheld) in withheld.into_iter().enumerate() {
             let kind = self.kinds[index].kind();
             let step = KindEvidence {
                 opens: if self.here { opens(kind, &truths, cut_off) } else { Truth::Unknown },
                 closes: if self.here { closes(kind, &truths) } else { Truth::Unknown },
                 rules: self.plan.incident,
                 grace_until,
+                withheld,
             };
             let related = self.other_open(kind);
             let scene = || scene(&self.site, &self.plan, &self.tunnels, related, now.mono);
-            refreshed.over.extend(self.kinds[index].step(step, scene, now, fx));
+            over.extend(self.kinds[index].step(step, scene, now, fx));
         }
-        refreshed
+        over
+    }
+
+    /// Whether a record of an open incident is withheld.
+    pub fn withholds(&self) -> bool {
+        self.kinds.iter().any(KindWatch::is_withheld)
+    }
+
+    /// The tunnels that an incident of this kind is about, or would be.
+    pub fn concerned(&self, kind: Kind) -> impl Iterator<Item = &Tunnel> {
+        let is_concerned = move |tunnel: &&Tunnel| match kind {
+            Kind::Outage => carries(tunnel) == Truth::False,
+            Kind::RedundancyLost => {
+                tunnel.plan().role == Role::Active && tunnel.assessment() == Assessment::Down
+            }
+            Kind::OneSided => {
+                let says_down = |view: &View| view.verdict == Verdict::Down;
+                says_down(tunnel.local()) || says_down(tunnel.aws())
+            }
+            Kind::Degraded => tunnel.quality().is_degraded(),
+        };
+        self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).filter(is_concerned)
+    }
+
+    /// Whether a tunnel carries traffic; false if none does.
+    pub fn carries(&self) -> Truth {
+        let used = self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used());
+        used.map(carries).fold(Truth::False, Truth::or)
+    }
+
+    /// Whether our end has ever seen a tunnel Up.
+    pub fn has_worked(&self) -> bool {
+        self.tunnels.iter().any(|tunnel| tunnel.truth().local_seen_up)
     }
 
     /// A record of this kind was found open at `sink`; see [`KindWatch::adopt`].
@@ -404,6 +459,14 @@ impl Connection {
             .filter_map(KindWatch::incident)
             .map(|incident| incident.id.clone())
             .next_back()
+    }
+}
+
+const fn carries(tunnel: &Tunnel) -> Truth {
+    match tunnel.carrying() {
+        Carrying::Carrying => Truth::True,
+        Carrying::NotCarrying(_) => Truth::False,
+        Carrying::CannotTell(_) => Truth::Unknown,
     }
 }
 

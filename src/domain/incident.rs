@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::{Incident, IncidentState, TimelineChange};
+use super::board::{Incident, IncidentState, TimelineChange, Withheld};
 use super::condition::Hold;
 use super::condition::Truth;
 use super::fact::{Effects, Fact, IncidentChange};
@@ -45,7 +45,7 @@ enum WatchState {
 }
 
 /// One step's input.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct KindEvidence {
     /// Whether the condition holds.
     pub opens: Truth,
@@ -55,6 +55,8 @@ pub struct KindEvidence {
     pub rules: IncidentRules,
     /// Nothing opens before.
     pub grace_until: Moment,
+    /// What withholds the record of an incident of this kind now.
+    pub withheld: Option<Withheld>,
 }
 
 /// The phase machine of one kind and scope.
@@ -99,6 +101,11 @@ impl KindWatch {
         }
     }
 
+    /// Whether an open incident's record is withheld.
+    pub fn is_withheld(&self) -> bool {
+        self.incident().is_some_and(|incident| incident.withheld.is_some())
+    }
+
     /// The open incident's story.
     pub const fn story_mut(&mut self) -> Option<&mut Story> {
         match &mut self.state {
@@ -122,16 +129,22 @@ impl KindWatch {
                 {
                     let (scope, kind) = (self.scope.clone(), self.kind);
                     fx.facts.push_back(Fact::IncidentPending { scope, kind, opens_in, at: now });
-                    self.pend(Hold::default(), step, scene, now, fx);
+                    self.pend(Hold::default(), &step, scene, now, fx);
                 }
                 None
             }
             WatchState::Pending { hold } => {
-                self.pend(hold, step, scene, now, fx);
+                self.pend(hold, &step, scene, now, fx);
                 None
             }
-            WatchState::Open { story, confirming } => self.open(story, confirming, step, now, fx),
-            WatchState::Clearing { story, hold } => self.clear(story, hold, step, now, fx),
+            WatchState::Open { mut story, confirming } => {
+                withhold(&mut story, &step, now, fx);
+                self.open(story, confirming, &step, now, fx)
+            }
+            WatchState::Clearing { mut story, hold } => {
+                withhold(&mut story, &step, now, fx);
+                self.clear(story, hold, &step, now, fx)
+            }
         }
     }
 
@@ -183,7 +196,7 @@ impl KindWatch {
     fn pend(
         &mut self,
         mut hold: Hold,
-        step: KindEvidence,
+        step: &KindEvidence,
         scene: impl FnOnce() -> Scene,
         now: Now,
         fx: &mut Effects,
@@ -202,7 +215,10 @@ impl KindWatch {
             return;
         }
         self.count_opening(now.mono, now.mono);
-        let story = Story::open(self.scope.clone(), self.kind, scene(), now);
+        let mut story = Story::open(self.scope.clone(), self.kind, scene(), now);
+        if let Some(by) = &step.withheld {
+            story.withhold(by.clone(), now.wall);
+        }
         report(&story, IncidentChange::Opened, now, fx);
         self.state = WatchState::Open { story, confirming: Hold::default() };
     }
@@ -211,7 +227,7 @@ impl KindWatch {
         &mut self,
         mut story: Story,
         mut confirming: Hold,
-        step: KindEvidence,
+        step: &KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
@@ -233,7 +249,7 @@ impl KindWatch {
         &mut self,
         mut story: Story,
         mut hold: Hold,
-        step: KindEvidence,
+        step: &KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
@@ -322,7 +338,7 @@ impl KindWatch {
         &self,
         story: &mut Story,
         confirming: &mut Hold,
-        step: KindEvidence,
+        step: &KindEvidence,
         now: Now,
         fx: &mut Effects,
     ) {
@@ -337,6 +353,24 @@ impl KindWatch {
             story.confirm(now.wall);
             report(story, IncidentChange::Confirmed, now, fx);
         }
+    }
+}
+
+/// What withholds the record changes, or ends. Then the record is created if the condition holds; an incident that is
+/// about to be over stays as it is.
+fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
+    let Some(by) = &story.incident().withheld else { return };
+    match &step.withheld {
+        Some(other) if other == by => {}
+        Some(other) => {
+            story.withhold(other.clone(), now.wall);
+            report(story, IncidentChange::Updated, now, fx);
+        }
+        None if step.opens == Truth::True => {
+            story.release(now.wall);
+            report(story, IncidentChange::Released, now, fx);
+        }
+        None => {}
     }
 }
 

@@ -48,3 +48,4 @@ pub mod timers;
 pub mod tunnel;
 pub mod verdict;
 pub mod votes;
+pub mod withholding;

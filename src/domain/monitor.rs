@@ -15,12 +15,14 @@ use super::connection::Connection;
 use super::event::{AwsAnswer, Event, History, Remembered};
 use super::fact::{Effects, Fact};
 use super::names::{CheckId, Kind, SinkId, SourceId, TunnelId, VpnId};
+use super::parents::Parents;
 use super::plan::{LATE_WINDOW, Plan};
 use super::polling::Polling;
 use super::request::{AwsRequest, Request, ViewsRequest};
 use super::rollup::Minutes;
-use super::scope::Scope;
+use super::scope::{ParentId, Scope};
 use super::sensor::Sensed;
+use super::silence::Silence;
 use super::status::Status;
 use super::time::{self, Calendar};
 use super::time::{Moment, Now, Stamp};
@@ -28,6 +30,7 @@ use super::timers::Timers;
 use super::timers::{phase, suspect_interval};
 use super::tunnel::Tunnel;
 use super::verdict::Verdict;
+use super::withholding;
 
 /// Not being called for this long is not the jitter of a busy host: it slept, or the process was stopped, and the state of AWS
 /// and the tunnels meanwhile is unknown.
@@ -38,6 +41,8 @@ const HELD_UP_AFTER: Duration = Duration::from_secs(10);
 enum Wake {
     Check(CheckId),
     Connection(VpnId),
+    Parent(ParentId),
+    Silences,
     Sensors(VpnId),
     Source(SourceId),
     Minute,
@@ -48,6 +53,8 @@ impl Wake {
         match self {
             Self::Check(_) => "a check has an echo to send or to judge",
             Self::Connection(_) => "evidence goes stale or a condition has held",
+            Self::Parent(_) => "a parent's incident is to be judged",
+            Self::Silences => "a silence begins or ends",
             Self::Sensors(_) => "a sensor is to be asked",
             Self::Source(_) => "AWS is to be asked",
             Self::Minute => "a minute ends",
@@ -61,6 +68,10 @@ pub struct Monitor {
     plan: Arc<Plan>,
     origin: Moment,
     connections: BTreeMap<VpnId, Connection>,
+    parents: Parents,
+    silences: Arc<[Silence]>,
+    /// The time as of which they were last looked at.
+    silences_as_of: Stamp,
     sources: BTreeMap<SourceId, Polling>,
     minutes: Minutes,
     minute: Stamp,
@@ -88,6 +99,9 @@ impl Monitor {
             plan: Arc::clone(&plan),
             origin: now.mono,
             connections: BTreeMap::new(),
+            parents: Parents::default(),
+            silences: Arc::clone(&remembered.silences),
+            silences_as_of: now.wall,
             sources: BTreeMap::new(),
             minutes: Minutes::default(),
             minute: now.wall.minute(),
@@ -104,7 +118,7 @@ impl Monitor {
             fx: Effects::default(),
         };
         for incident in &remembered.incidents {
-            let watched = incident.id.scope.vpn().is_some_and(|vpn| plan.vpn(vpn).is_some());
+            let watched = plan.watches(&incident.id.scope);
             match incident.state {
                 super::board::IncidentState::Open if watched => {}
                 super::board::IncidentState::Open => monitor.unwatch_remembered(incident, now),
@@ -149,7 +163,10 @@ impl Monitor {
                     tunnel.read_maintenance(state, now, &mut self.fx);
                 }
             }
-            Event::Silences(_) => {}
+            Event::Silences(silences) => {
+                self.silences = silences;
+                self.refresh_all(now);
+            }
             Event::Settled { sink, incident, revision } => self.over.settled(&sink, &incident, revision),
             Event::AddressHeld { address, held } => self.address_held(address, held, now),
             Event::RecordFound { sink, scope, kind, created } => {
@@ -166,6 +183,8 @@ impl Monitor {
             match wake {
                 Wake::Check(id) => self.with_check(&id, now, |check, fx| check.handle_timeout(now, fx)),
                 Wake::Connection(vpn) => self.refresh(&vpn, now),
+                Wake::Parent(id) => self.refresh_withheld_by(&id, now),
+                Wake::Silences => self.refresh_all(now),
                 Wake::Sensors(vpn) => self.sense(&vpn, now.mono),
                 Wake::Source(id) => self.ask_aws(&id, now),
                 Wake::Minute => self.end_minute(now),
@@ -214,8 +233,8 @@ impl Monitor {
                 .map(|connection| connection.status(now))
                 .collect(),
             incidents: self.board.incidents.clone(),
-            parents: Vec::new(),
-            silences: Arc::default(),
+            parents: self.parents.status(&self.connections),
+            silences: Arc::clone(&self.silences),
             sources: self.sources.values().map(Polling::status).collect(),
         }
     }
@@ -226,6 +245,7 @@ impl Monitor {
         self.board_outdated = true;
         let mut remembered = std::mem::take(&mut self.remembered);
         self.connections.values().for_each(|connection| connection.remember(&mut remembered, now));
+        self.parents.remember(&mut remembered.openings, now);
         let gone: Vec<VpnId> =
             self.connections.keys().filter(|vpn| plan.vpn(vpn).is_none()).cloned().collect();
         for vpn in gone {
@@ -279,10 +299,24 @@ impl Monitor {
             self.set_source_timer(&id, now.mono);
         }
         self.share_budget();
+        let (gone, over) = self.parents.reconfigure(
+            &plan.parents,
+            &plan.site,
+            &remembered.incidents,
+            &remembered.openings,
+            now,
+            &mut self.fx,
+        );
+        for id in gone {
+            self.timers.set(Wake::Parent(id), None);
+        }
+        for incident in over {
+            self.over.put(incident, &plan);
+        }
         for vpn in &plan.vpns {
             self.set_check_timers(&vpn.id);
-            self.refresh(&vpn.id, now);
         }
+        self.refresh_all(now);
         self.set_minute_timer(now);
     }
 
@@ -308,6 +342,7 @@ impl Monitor {
         }
         self.grace.held_up(now.mono);
         self.fx.facts.push_back(Fact::Resumed { gap, at: now });
+        self.parents.held_up(gap);
         for connection in self.connections.values_mut() {
             connection.held_up(gap);
             for tunnel in connection.tunnels_mut() {
@@ -372,24 +407,80 @@ impl Monitor {
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
         self.board_outdated = true;
         let Some(connection) = self.connections.get_mut(vpn) else { return };
+        let ask_aws = connection.judge(now, &mut self.fx);
+        self.parents.judge(vpn, &self.connections, now);
+        let Some(connection) = self.connections.get_mut(vpn) else { return };
         let cut_off = is_cut_off(connection, &self.sources);
-        let refreshed = connection.refresh(&self.grace, cut_off, now, &mut self.fx);
+        let withheld = |connection: &Connection, kind| {
+            withholding::withheld(connection, kind, &self.parents, &self.silences, now)
+        };
+        let over = connection.decide(&self.grace, cut_off, withheld, now, &mut self.fx);
+        self.step_parents(Some(vpn), now);
         self.ask_history(vpn, now);
         let Some(connection) = self.connections.get(vpn) else { return };
         self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
         let sources = connection.plan().aws.sources.clone();
         connection.note_states(&mut self.minutes, now.wall);
         self.sense(vpn, now.mono);
-        for incident in refreshed.over {
+        for incident in over {
             self.over.put(incident, &self.plan);
         }
         for source in sources {
-            if refreshed.ask_aws
-                && let Some(polling) = self.sources.get_mut(&source)
-            {
+            if ask_aws && let Some(polling) = self.sources.get_mut(&source) {
                 polling.hurry();
             }
             self.set_source_timer(&source, now.mono);
+        }
+    }
+
+    /// Judges every connection.
+    fn refresh_all(&mut self, now: Now) {
+        let vpns: Vec<VpnId> = self.connections.keys().cloned().collect();
+        for vpn in vpns {
+            self.refresh(&vpn, now);
+        }
+        self.set_silence_timer(now);
+    }
+
+    /// Wakes when the next silence begins or ends, as far as the clock is right by then.
+    fn set_silence_timer(&mut self, now: Now) {
+        self.silences_as_of = now.wall;
+        let changes = self.silences.iter().flat_map(|silence| [silence.from, silence.until]);
+        let next = changes.filter(|at| *at > now.wall).min();
+        self.timers.set(Wake::Silences, next.map(|at| now.mono + at.since(now.wall)));
+    }
+
+    /// Opens and ends the incidents of a connection's parents, or of all. One that changed may no longer explain what it withheld.
+    fn step_parents(&mut self, of: Option<&VpnId>, now: Now) {
+        if !self.is_here() {
+            return;
+        }
+        let stepped = self.parents.step(of, &self.connections, now, &mut self.fx);
+        for (id, due) in stepped.due {
+            self.timers.set(Wake::Parent(id), due);
+        }
+        for incident in stepped.over {
+            if let Scope::Parent(id) = &incident.id.scope {
+                self.timers.set(Wake::Parent(id.clone()), Some(now.mono));
+            }
+            self.over.put(incident, &self.plan);
+        }
+    }
+
+    /// Judges a parent, and every connection with an incident that is withheld.
+    fn refresh_withheld_by(&mut self, id: &ParentId, now: Now) {
+        self.board_outdated = true;
+        let vpns = self.parents.connections_of(id);
+        let withholds = |vpn: &&VpnId| self.connections.get(vpn).is_some_and(Connection::withholds);
+        let of: Vec<VpnId> = vpns.iter().filter(withholds).cloned().collect();
+        // Judging one judges its parents.
+        match of.as_slice() {
+            [] => {
+                if let Some(any) = vpns.first() {
+                    self.refresh(any, now);
+                }
+            }
+            some => some.iter().for_each(|vpn| self.refresh(vpn, now)),
         }
     }
 
@@ -416,6 +507,7 @@ impl Monitor {
             .connections
             .values()
             .flat_map(Connection::open_incidents)
+            .chain(self.parents.open_incidents())
             .chain(self.over.incidents())
             .map(|incident| (incident.id.clone(), Arc::clone(incident)))
             .collect::<BTreeMap<_, _>>()
@@ -425,7 +517,7 @@ impl Monitor {
             .connections
             .iter()
             .filter(|(_, connection)| connection.is_locally_down())
-            .map(|(vpn, _)| vpn.clone().into())
+            .filter_map(|(_, connection)| connection.expected())
             .collect();
         Board { incidents, prepare }
     }
@@ -608,10 +700,12 @@ impl Monitor {
         self.take_place(now);
         if !held {
             // Includes what an earlier run left open: the address has moved while this host was down.
-            for connection in self.connections.values_mut() {
-                for incident in connection.hand_over(now, &mut self.fx) {
-                    self.over.put(incident, &self.plan);
-                }
+            let connections = self.connections.values_mut();
+            let mut over: Vec<_> =
+                connections.flat_map(|connection| connection.hand_over(now, &mut self.fx)).collect();
+            over.extend(self.parents.hand_over(now, &mut self.fx));
+            for incident in over {
+                self.over.put(incident, &self.plan);
             }
         }
     }
@@ -648,11 +742,20 @@ impl Monitor {
         if !takes || self.over.has(scope, kind) {
             return;
         }
-        let Some(vpn) = scope.vpn() else { return };
-        if let Some(connection) = self.connections.get_mut(vpn) {
-            connection.adopt(kind, sink, created, now, &mut self.fx);
+        match scope {
+            Scope::Connection(vpn) => {
+                if let Some(connection) = self.connections.get_mut(vpn) {
+                    connection.adopt(kind, sink, created, now, &mut self.fx);
+                }
+                self.refresh(vpn, now);
+            }
+            // The host that votes accounts for it.
+            Scope::Parent(_) if !self.is_here() => {}
+            Scope::Parent(id) => {
+                self.parents.adopt(id, kind, sink, created, &self.connections, now, &mut self.fx);
+                self.refresh_withheld_by(id, now);
+            }
         }
-        self.refresh(vpn, now);
     }
 
     //--- minutes
@@ -694,6 +797,13 @@ impl Monitor {
         }
         if now.wall >= minute + self.settle_after() {
             self.fx.facts.extend(self.votes.drain(..));
+        }
+        // The date may have jumped over the beginning or end of a silence.
+        let as_of = self.silences_as_of;
+        if self.silences.iter().any(|silence| silence.is_active(as_of) != silence.is_active(now.wall)) {
+            self.refresh_all(now);
+        } else {
+            self.set_silence_timer(now);
         }
         self.set_minute_timer(now);
     }

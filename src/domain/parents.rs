@@ -1,7 +1,576 @@
-//! What several connections share, and whether its failure explains theirs.
+//! What several connections share: whether it works, what of their trouble it explains, and its incidents.
 //!
 //! | parent | it is down when | it is up again when |
 //! |---|---|---|
-//! | uplink | no tunnel over it is Up by our end, no AWS outside address behind it and no reference answers, and a reference is known to have fallen silent since | a tunnel over it is Up, or a reference or an outside address answers |
-//! | site | every connection that has ever worked does not carry | one carries |
-//! | group | the same of its connections; redundancy is lost while some of them do not carry | one carries; all do |
+//! | uplink | no tunnel over it is Up by our end, one is Down, no outside address of AWS and no reference answers, and a reference or the interface is known to be gone | a tunnel over it is Up, or an outside address or a reference answers |
+//! | site | every connection that has ever worked does not carry traffic, and not only because of uplinks | at least half of them carry |
+//! | group | no connection of it carries traffic | one does |
+//!
+//! What is known of a parent stays known until the evidence says otherwise. Only what is down, or was until a moment ago, explains
+//! an incident; a parent that may be down explains nothing. Three rules hold at any time:
+//!
+//! 1. *Watching and recording are never withheld*, only the creation of a child's record. A sink withholds it only while it has, or
+//!    will have, the record of the parent's incident ([`Board`](super::board::Board)).
+//! 2. *Resolving is never withheld.* A withheld incident ends by its own closing condition.
+//! 3. *What is still down when its parent is up again is sent*: what broke before that as soon as the parent has been up for
+//!    `resolve_after`, or when its incident is resolved, whichever is first; what broke later at once.
+//!
+//! A parent's incident opens with the first child that it explains, so that both ends agree on it, and has the worst kind among
+//! those. Of a group the kind is its own: some of its connections, or all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::board::{Child, Incident, IncidentId, TimelineChange, Trouble, Withheld};
+use super::cause::{Cause, Sign, UplinkSign};
+use super::condition::Truth;
+use super::connection::Connection;
+use super::fact::{Effects, Fact, IncidentChange};
+use super::incident::{KindEvidence, KindWatch};
+use super::names::{Kind, SinkId, VpnId};
+use super::plan::{IncidentRules, ParentPlan};
+use super::scope::{ParentId, ParentKind, Scope};
+use super::status::{ParentState, ParentStatus};
+use super::story::Scene;
+use super::time::{Moment, Now, Stamp};
+use super::tunnel::Tunnel;
+use super::verdict::Verdict;
+
+/// The kinds that a parent's incident can have. AWS measures no quality, and a parent has none of its own.
+const KINDS: [Kind; 3] = [Kind::Outage, Kind::RedundancyLost, Kind::OneSided];
+
+/// How often the list of a parent's connections is brought up to date in its incident.
+const LISTED_EVERY: Duration = Duration::from_secs(10);
+
+/// A timeline's entry names at most this many connections each way.
+const NAMED_AT_MOST: usize = 8;
+
+/// While an uplink is down its sensors' looks are judged this often: none of them is worth a judgement of its own.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+
+type Connections = BTreeMap<VpnId, Connection>;
+
+/// Every parent.
+#[derive(Debug, Default)]
+pub struct Parents(BTreeMap<ParentId, Parent>);
+
+#[derive(Debug)]
+struct Parent {
+    plan: Arc<ParentPlan>,
+    site: Arc<str>,
+    state: ParentState,
+    since: Now,
+    /// Of a site: whether its uplinks explain all of its trouble.
+    beneath_uplinks: bool,
+    /// Of each of [`KINDS`].
+    kinds: Vec<KindWatch>,
+    /// The connections with trouble, as the timeline has them.
+    troubled: BTreeSet<VpnId>,
+    /// When the list of connections was last brought up to date.
+    listed: Option<Moment>,
+}
+
+/// The results of a step, apart from facts.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// Incidents that are over.
+    pub over: Vec<Arc<Incident>>,
+    /// When this must be called again for each parent.
+    pub due: Vec<(ParentId, Option<Moment>)>,
+}
+
+impl Parents {
+    /// Takes a plan: what is new starts with what is remembered, and what is gone is returned with its open incidents.
+    pub fn reconfigure(
+        &mut self,
+        plans: &[Arc<ParentPlan>],
+        site: &Arc<str>,
+        remembered: &[Arc<Incident>],
+        openings: &[(Scope, Kind, Stamp)],
+        now: Now,
+        fx: &mut Effects,
+    ) -> (Vec<ParentId>, Vec<Arc<Incident>>) {
+        let mut before = std::mem::take(&mut self.0);
+        for plan in plans {
+            let parent = match before.remove(&plan.id) {
+                Some(same) => Parent { plan: Arc::clone(plan), site: Arc::clone(site), ..same },
+                None => Parent::new(plan, site, remembered, openings, now),
+            };
+            self.0.insert(plan.id.clone(), parent);
+        }
+        let mut over = Vec::new();
+        let gone: Vec<ParentId> = before.keys().cloned().collect();
+        for mut parent in before.into_values() {
+            over.extend(parent.kinds.iter_mut().filter_map(|kind| kind.unwatch(now, fx)));
+        }
+        (gone, over)
+    }
+
+    /// What must be kept in case a parent is removed and added again.
+    pub fn remember(&self, openings: &mut Vec<(Scope, Kind, Stamp)>, now: Now) {
+        for (id, parent) in &self.0 {
+            let scope = Scope::Parent(id.clone());
+            openings.retain(|(of, _, _)| *of != scope);
+            for kind in &parent.kinds {
+                let stamp = |at: &Moment| now.wall - now.mono.since(*at);
+                openings.extend(kind.openings().iter().map(|at| (scope.clone(), kind.kind(), stamp(at))));
+            }
+        }
+    }
+
+    /// The process was held up for this long.
+    pub fn held_up(&mut self, gap: Duration) {
+        self.0.values_mut().flat_map(|parent| &mut parent.kinds).for_each(|kind| kind.held_up(gap));
+    }
+
+    /// Another host votes from now on; returns the incidents that were open.
+    pub fn hand_over(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
+        let kinds = self.0.values_mut().flat_map(|parent| &mut parent.kinds);
+        kinds.filter_map(|kind| kind.leave(now, fx)).collect()
+    }
+
+    /// The open incidents.
+    pub fn open_incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.0.values().flat_map(Parent::open_incidents)
+    }
+
+    /// Their part of the status.
+    pub fn status(&self, connections: &Connections) -> Vec<ParentStatus> {
+        self.0.values().map(|parent| parent.status(connections)).collect()
+    }
+
+    /// The connections of a parent.
+    pub fn connections_of(&self, id: &ParentId) -> BTreeSet<VpnId> {
+        self.0.get(id).map(|parent| parent.plan.vpns.clone()).unwrap_or_default()
+    }
+
+    /// Whether the connection is one of this parent's.
+    pub fn has(&self, id: &ParentId, vpn: &VpnId) -> bool {
+        self.0.get(id).is_some_and(|parent| parent.plan.vpns.contains(vpn))
+    }
+
+    /// A record of this kind was found open at `sink`; see [`KindWatch::adopt`].
+    #[expect(clippy::too_many_arguments, reason = "a record is found with all of this")]
+    pub fn adopt(
+        &mut self,
+        id: &ParentId,
+        kind: Kind,
+        sink: SinkId,
+        created: Stamp,
+        connections: &Connections,
+        now: Now,
+        fx: &mut Effects,
+    ) {
+        let Some(parent) = self.0.get_mut(id) else { return };
+        // The host that started the record knows which incident it followed.
+        let scene = parent.scene(connections, None);
+        if let Some(watch) = parent.kinds.iter_mut().find(|watch| watch.kind() == kind) {
+            watch.adopt(sink, created, scene, now, fx);
+        }
+    }
+
+    /// Judges the parents of a connection after that was judged.
+    pub fn judge(&mut self, vpn: &VpnId, connections: &Connections, now: Now) {
+        let of_kind = |kind: ParentKind| {
+            move |(id, parent): &(&ParentId, &mut Parent)| id.kind == kind && parent.plan.vpns.contains(vpn)
+        };
+        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Uplink)) {
+            parent.judge(connections, now);
+        }
+        let down: BTreeSet<Arc<str>> = self
+            .0
+            .iter()
+            .filter(|(id, parent)| id.kind == ParentKind::Uplink && parent.state == ParentState::Down)
+            .map(|(id, _)| Arc::clone(&id.name))
+            .collect();
+        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Site)) {
+            parent.judge(connections, now);
+            let over_one =
+                |tunnel: &Tunnel| tunnel.plan().uplink.as_ref().is_some_and(|uplink| down.contains(uplink));
+            let idle = |connection| Connection::concerned(connection, Kind::Outage);
+            let beneath_uplinks = parent.members(connections).flat_map(idle).all(over_one);
+            parent.beneath_uplinks = beneath_uplinks;
+        }
+        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Group)) {
+            parent.judge(connections, now);
+        }
+    }
+
+    /// The parent that explains an incident of this kind on a connection, whether it is open or would open now.
+    pub fn explains(&self, connection: &Connection, kind: Kind, now: Moment) -> Option<&ParentId> {
+        let vpn = &connection.plan().id;
+        let mut of_connection = self.0.iter().filter(|(_, parent)| parent.plan.vpns.contains(vpn));
+        let mut concerned = connection.concerned(kind).peekable();
+        concerned.peek()?;
+        let uplink_of = |tunnel: &Tunnel| {
+            let name = tunnel.plan().uplink.as_ref()?;
+            let is_it = |id: &ParentId| id.kind == ParentKind::Uplink && id.name == *name;
+            let (id, uplink) =
+                self.0.iter().find(|(id, parent)| is_it(id) && parent.plan.vpns.contains(vpn))?;
+            uplink.explains(broke(tunnel), now).then_some(id)
+        };
+        let by_uplinks = match kind {
+            Kind::Outage | Kind::RedundancyLost | Kind::OneSided => {
+                concerned.map(uplink_of).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
+            }
+            Kind::Degraded => None,
+        };
+        let first_broke = || connection.concerned(kind).filter_map(broke).min();
+        let by_others = |(id, parent): (&'_ ParentId, &Parent)| match (id.kind, kind) {
+            (ParentKind::Site, Kind::Outage | Kind::OneSided) => {
+                !parent.beneath_uplinks && parent.explains(first_broke(), now)
+            }
+            (ParentKind::Group, Kind::Outage) => true,
+            (ParentKind::Uplink, _)
+            | (ParentKind::Site, Kind::RedundancyLost | Kind::Degraded)
+            | (ParentKind::Group, Kind::RedundancyLost | Kind::OneSided | Kind::Degraded) => false,
+        };
+        by_uplinks.or_else(|| {
+            // The site before a group: it is the wider one.
+            let others: Vec<_> = of_connection.by_ref().filter(|it| by_others((it.0, it.1))).collect();
+            others.last().map(|(id, _)| *id)
+        })
+    }
+
+    /// Opens, lists, clears and resolves the incidents of the parents of a connection; or of all of them.
+    pub fn step(
+        &mut self,
+        of: Option<&VpnId>,
+        connections: &Connections,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Stepped {
+        let mut stepped = Stepped::default();
+        for (id, parent) in &mut self.0 {
+            if of.is_none_or(|vpn| parent.plan.vpns.contains(vpn)) {
+                stepped.over.extend(parent.step(id, connections, now, fx));
+                stepped.due.push((id.clone(), parent.due(id, connections, now.mono)));
+            }
+        }
+        stepped
+    }
+}
+
+impl Parent {
+    /// What an earlier run left open was down when that ended.
+    fn new(
+        plan: &Arc<ParentPlan>,
+        site: &Arc<str>,
+        remembered: &[Arc<Incident>],
+        openings: &[(Scope, Kind, Stamp)],
+        now: Now,
+    ) -> Self {
+        let scope = Scope::Parent(plan.id.clone());
+        let open = |kind: Kind| {
+            let of_kind = |incident: &&Arc<Incident>| {
+                incident.id.scope == scope && incident.id.kind == kind && incident.is_open()
+            };
+            remembered.iter().find(of_kind).cloned()
+        };
+        let kinds: Vec<KindWatch> = KINDS
+            .into_iter()
+            .map(|kind| {
+                let of_kind = openings.iter().filter(|(of, opened, _)| *of == scope && *opened == kind);
+                let openings = of_kind.map(|(_, _, at)| now.mono - now.wall.since(*at)).collect();
+                KindWatch::new(scope.clone(), kind, open(kind), openings)
+            })
+            .collect();
+        let left: Vec<&Arc<Incident>> = kinds.iter().filter_map(KindWatch::incident).collect();
+        let state = if left.is_empty() { ParentState::Unknown } else { ParentState::Down };
+        let troubled = left.iter().flat_map(|incident| &incident.children);
+        let troubled =
+            troubled.filter(|child| child.trouble.is_some()).map(|child| child.vpn.clone()).collect();
+        Self {
+            plan: Arc::clone(plan),
+            site: Arc::clone(site),
+            state,
+            since: now,
+            beneath_uplinks: false,
+            kinds,
+            troubled,
+            listed: None,
+        }
+    }
+
+    fn members<'a>(&self, connections: &'a Connections) -> impl Iterator<Item = &'a Connection> {
+        self.plan.vpns.iter().filter_map(|vpn| connections.get(vpn))
+    }
+
+    fn open_incidents(&self) -> impl Iterator<Item = &Arc<Incident>> {
+        self.kinds.iter().filter_map(KindWatch::incident)
+    }
+
+    fn judge(&mut self, connections: &Connections, now: Now) {
+        let found = match self.plan.id.kind {
+            ParentKind::Uplink => self.uplink_state(connections, now.mono),
+            ParentKind::Site => self.site_state(connections),
+            ParentKind::Group => self.group_state(connections),
+        };
+        if let Some(state) = found.filter(|state| *state != self.state) {
+            self.state = state;
+            self.since = now;
+        }
+    }
+
+    fn uplink_state(&self, connections: &Connections, now: Moment) -> Option<ParentState> {
+        let (mut down, mut silent) = (false, false);
+        for tunnel in self.members(connections).flat_map(Connection::tunnels).filter(|it| self.is_over(it)) {
+            match tunnel.local().verdict {
+                Verdict::Up => return Some(ParentState::Up),
+                Verdict::Down => down = true,
+                Verdict::Unknown(_) => {}
+            }
+            match tunnel.uplink_sign(now) {
+                Sign::Seen(UplinkSign::Answers) => return Some(ParentState::Up),
+                Sign::Seen(UplinkSign::Silent) => silent = true,
+                Sign::Awaited | Sign::Dark => {}
+            }
+        }
+        (down && silent).then_some(ParentState::Down)
+    }
+
+    fn site_state(&self, connections: &Connections) -> Option<ParentState> {
+        let carry: Vec<Truth> = self
+            .members(connections)
+            .filter(|connection| connection.has_worked())
+            .map(Connection::carries)
+            .collect();
+        let working = carry.iter().filter(|carries| **carries == Truth::True).count();
+        if carry.len() > 1 && carry.iter().all(|carries| *carries == Truth::False) {
+            Some(ParentState::Down)
+        } else if working > 0 && working * 2 >= carry.len() {
+            Some(ParentState::Up)
+        } else {
+            None
+        }
+    }
+
+    fn group_state(&self, connections: &Connections) -> Option<ParentState> {
+        match self.members(connections).map(Connection::carries).fold(Truth::False, Truth::or) {
+            Truth::True => Some(ParentState::Up),
+            Truth::False => Some(ParentState::Down),
+            Truth::Unknown => None,
+        }
+    }
+
+    /// Whether a tunnel goes over this uplink and counts.
+    fn is_over(&self, tunnel: &Tunnel) -> bool {
+        tunnel.plan().is_used() && tunnel.plan().uplink.as_ref() == Some(&self.plan.id.name)
+    }
+
+    /// Whether it explains the trouble of a tunnel, or of a connection, that broke at this moment.
+    fn explains(&self, broke: Option<Moment>, now: Moment) -> bool {
+        match self.state {
+            ParentState::Down => true,
+            ParentState::Unknown => false,
+            ParentState::Up => {
+                self.open_incidents().next().is_some()
+                    && now < self.explains_until()
+                    && broke.is_some_and(|broke| broke < self.since.mono)
+            }
+        }
+    }
+
+    /// Until when it explains what broke before it was up again.
+    fn explains_until(&self) -> Moment {
+        self.since.mono + self.plan.incident.resolve_after
+    }
+
+    fn step(
+        &mut self,
+        id: &ParentId,
+        connections: &Connections,
+        now: Now,
+        fx: &mut Effects,
+    ) -> Vec<Arc<Incident>> {
+        let explained = self.explained(id, connections);
+        let mut over = Vec::new();
+        let related = self.open_incidents().map(|incident| incident.id.clone()).last();
+        let mut kinds = std::mem::take(&mut self.kinds);
+        for watch in &mut kinds {
+            let kind = watch.kind();
+            let step = KindEvidence {
+                opens: self.opens(kind, explained),
+                closes: self.closes(kind, connections),
+                rules: at_once(self.plan.incident),
+                grace_until: now.mono,
+                withheld: None,
+            };
+            let was_open = watch.incident().is_some();
+            let scene = || self.scene(connections, related.clone());
+            over.extend(watch.step(step, scene, now, fx));
+            if !was_open && let Some(incident) = watch.incident() {
+                let troubled = incident.children.iter().filter(|child| child.trouble.is_some());
+                self.troubled = troubled.map(|child| child.vpn.clone()).collect();
+                self.listed = Some(now.mono);
+            }
+        }
+        self.kinds = kinds;
+        self.list(connections, now, fx);
+        over
+    }
+
+    /// The worst kind of the incidents that it explains.
+    fn explained(&self, id: &ParentId, connections: &Connections) -> Option<Kind> {
+        let by_this = Some(Withheld::Explained(id.clone()));
+        let incidents = self.members(connections).flat_map(Connection::open_incidents);
+        incidents.filter(|incident| incident.withheld == by_this).map(|incident| incident.id.kind).min()
+    }
+
+    fn opens(&self, kind: Kind, explained: Option<Kind>) -> Truth {
+        let wanted = match (self.plan.id.kind, self.state) {
+            (ParentKind::Uplink | ParentKind::Site, ParentState::Down) => explained,
+            (ParentKind::Uplink | ParentKind::Site, ParentState::Up | ParentState::Unknown) => None,
+            (ParentKind::Group, ParentState::Down) => explained.map(|_| Kind::Outage),
+            (ParentKind::Group, ParentState::Up | ParentState::Unknown) => {
+                explained.map(|_| Kind::RedundancyLost)
+            }
+        };
+        Truth::known(wanted == Some(kind))
+    }
+
+    fn closes(&self, kind: Kind, connections: &Connections) -> Truth {
+        match (self.plan.id.kind, kind) {
+            (ParentKind::Group, Kind::RedundancyLost) => {
+                self.members(connections).map(Connection::carries).fold(Truth::True, Truth::and)
+            }
+            (ParentKind::Group, _) | (ParentKind::Uplink | ParentKind::Site, _) => match self.state {
+                ParentState::Up => Truth::True,
+                ParentState::Down => Truth::False,
+                ParentState::Unknown => Truth::Unknown,
+            },
+        }
+    }
+
+    fn scene(&self, connections: &Connections, related: Option<IncidentId>) -> Scene {
+        Scene {
+            site: Arc::clone(&self.site),
+            name: Arc::clone(&self.plan.id.name),
+            tunnels: Vec::new(),
+            children: self.children(connections),
+            related,
+        }
+    }
+
+    /// Its connections as they stand.
+    fn children(&self, connections: &Connections) -> Vec<Child> {
+        let child = |connection: &Connection| Child {
+            vpn: connection.plan().id.clone(),
+            name: Arc::clone(&connection.plan().name),
+            trouble: self.trouble(connection),
+        };
+        self.members(connections).map(child).collect()
+    }
+
+    fn trouble(&self, connection: &Connection) -> Option<Trouble> {
+        let of_kind = |incident: &&Arc<Incident>| KINDS.contains(&incident.id.kind);
+        let open: Vec<_> = connection.open_incidents().filter(of_kind).collect();
+        let concerned: Vec<&Tunnel> = match self.plan.id.kind {
+            ParentKind::Uplink => connection.concerned(Kind::Outage).filter(|it| self.is_over(it)).collect(),
+            ParentKind::Site | ParentKind::Group if connection.carries() == Truth::False => {
+                connection.concerned(Kind::Outage).collect()
+            }
+            ParentKind::Site | ParentKind::Group => Vec::new(),
+        };
+        let began = open.iter().map(|incident| incident.began);
+        let broke = concerned.iter().filter_map(|tunnel| tunnel.not_passing_since()).map(|since| since.wall);
+        let since = if concerned.is_empty() { began.min() } else { broke.chain(began).min() };
+        let named = connection.tunnels().iter().filter_map(Tunnel::diagnosis).map(|named| named.cause);
+        let down = concerned.iter().filter_map(|tunnel| tunnel.diagnosis()).map(|named| named.cause);
+        Some(Trouble {
+            kind: open.iter().map(|incident| incident.id.kind).min(),
+            since: since?,
+            cause: down.chain(named).find(|cause| *cause != Cause::Unknown),
+        })
+    }
+
+    /// Brings the list of connections in its incidents up to date, seldom enough that a storm is a few entries.
+    fn list(&mut self, connections: &Connections, now: Now, fx: &mut Effects) {
+        if self.open_incidents().next().is_none() || self.listed_again_at().is_some_and(|at| now.mono < at) {
+            return;
+        }
+        let children = self.children(connections);
+        let troubled: BTreeSet<VpnId> =
+            children.iter().filter(|child| child.trouble.is_some()).map(|child| child.vpn.clone()).collect();
+        let names = |of: BTreeSet<&VpnId>| -> Vec<Arc<str>> {
+            let of = children.iter().filter(|child| of.contains(&child.vpn));
+            of.take(NAMED_AT_MOST).map(|child| Arc::clone(&child.name)).collect()
+        };
+        let down = names(troubled.difference(&self.troubled).collect());
+        let back = names(self.troubled.difference(&troubled).collect());
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let entry = (!down.is_empty() || !back.is_empty()).then(|| TimelineChange::Children {
+            down,
+            back,
+            troubled: count(troubled.len()),
+            of: count(children.len()),
+        });
+        let mut changed = false;
+        for story in self.kinds.iter_mut().filter_map(KindWatch::story_mut) {
+            changed |= story.set_children(children.clone());
+            if let Some(entry) = &entry {
+                story.add(entry.clone(), now.wall);
+                let (incident, change) = (Arc::clone(story.incident()), IncidentChange::Updated);
+                fx.facts.push_back(Fact::IncidentChanged { incident, change, at: now });
+            }
+        }
+        if changed {
+            self.listed = Some(now.mono);
+        }
+        self.troubled = troubled;
+    }
+
+    fn listed_again_at(&self) -> Option<Moment> {
+        self.listed.map(|at| at + LISTED_EVERY)
+    }
+
+    /// When [`Parents::step`] must be called again, if nothing happens before.
+    fn due(&self, id: &ParentId, connections: &Connections, now: Moment) -> Option<Moment> {
+        let rules = at_once(self.plan.incident);
+        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&rules, now));
+        let is_open = self.open_incidents().next().is_some();
+        let looked_at = match (id.kind, self.state) {
+            (ParentKind::Uplink, ParentState::Down) => Some(now + LOOKED_AT_EVERY),
+            (ParentKind::Uplink, ParentState::Up | ParentState::Unknown)
+            | (ParentKind::Site | ParentKind::Group, _) => None,
+        };
+        let listed = self.listed_again_at().filter(|at| is_open && *at > now);
+        let explains_until = match self.state {
+            ParentState::Up if self.explained(id, connections).is_some() => {
+                // Just after the end, so that it is over then.
+                Some(self.explains_until()).filter(|at| *at > now)
+            }
+            ParentState::Up | ParentState::Down | ParentState::Unknown => None,
+        };
+        kinds.chain(looked_at).chain(listed).chain(explains_until).min()
+    }
+
+    fn status(&self, connections: &Connections) -> ParentStatus {
+        let named =
+            |connection: &Connection| (connection.plan().id.clone(), Arc::clone(&connection.plan().name));
+        ParentStatus {
+            id: self.plan.id.clone(),
+            state: self.state,
+            since: self.since,
+            vpns: self.members(connections).map(named).collect(),
+            phases: self.kinds.iter().map(|kind| (kind.kind(), kind.phase())).collect(),
+        }
+    }
+}
+
+/// When a tunnel's trouble began.
+fn broke(tunnel: &Tunnel) -> Option<Moment> {
+    tunnel.not_passing_since().map(|since| since.mono)
+}
+
+/// The rules of a parent: its children have waited for `open_after` already.
+fn at_once(rules: IncidentRules) -> IncidentRules {
+    IncidentRules {
+        open_after_outage: Duration::ZERO,
+        open_after_redundancy_lost: Duration::ZERO,
+        one_sided_after: Some(Duration::ZERO),
+        degraded_after: None,
+        ..rules
+    }
+}

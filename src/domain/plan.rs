@@ -270,6 +270,14 @@ impl Plan {
         self.vpns.iter().find(|vpn| vpn.id == *id)
     }
 
+    /// Whether this is watched.
+    pub fn watches(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Connection(vpn) => self.vpn(vpn).is_some(),
+            Scope::Parent(id) => self.parents.iter().any(|parent| parent.id == *id),
+        }
+    }
+
     /// The name of a scope, or the id of a connection that is not in the plan.
     pub fn name_of(&self, scope: &Scope) -> Arc<str> {
         match scope {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::board::{
     Child, Incident, IncidentId, IncidentState, TIMELINE_MAX, TimelineChange, TimelineEntry, TunnelSnapshot,
+    Withheld,
 };
 use super::names::{Kind, SinkId, TunnelId};
 use super::scope::Scope;
@@ -42,7 +43,11 @@ pub struct Story {
 impl Story {
     /// Opens an incident.
     pub fn open(scope: Scope, kind: Kind, scene: Scene, now: Now) -> Self {
-        let began = began(kind, &scene.tunnels, now);
+        let troubles = scene.children.iter().filter_map(|child| child.trouble.as_ref());
+        let began = match troubles.map(|trouble| trouble.since).min() {
+            Some(first) => first.min(now.wall),
+            None => began(kind, &scene.tunnels, now),
+        };
         Self::begin(IncidentId { scope, kind, opened: now.wall }, scene, began, None, now.wall)
     }
 
@@ -132,6 +137,29 @@ impl Story {
     pub fn confirm(&mut self, at: Stamp) {
         Arc::make_mut(&mut self.incident).found_at = None;
         self.add(TimelineChange::Confirmed, at);
+    }
+
+    /// No record of it is created for now.
+    pub fn withhold(&mut self, by: Withheld, at: Stamp) {
+        Arc::make_mut(&mut self.incident).withheld = Some(by.clone());
+        self.add(TimelineChange::Withheld { by }, at);
+    }
+
+    /// What withheld its record is over, and it is not.
+    pub fn release(&mut self, at: Stamp) {
+        Arc::make_mut(&mut self.incident).withheld = None;
+        self.add(TimelineChange::Released, at);
+    }
+
+    /// The connections of a parent as they stand; returns whether anything changed.
+    pub fn set_children(&mut self, children: Vec<Child>) -> bool {
+        if self.incident.children == children {
+            return false;
+        }
+        let incident = Arc::make_mut(&mut self.incident);
+        incident.children = children;
+        incident.revision += 1;
+        true
     }
 
     /// Sets the new state.

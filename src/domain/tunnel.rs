@@ -20,7 +20,7 @@ use super::plan::{ProbeRules, Route, RouteKey, TunnelPlan, Vantage, VpnPlan};
 use super::quality::{Quality, QualityWatch};
 use super::remote::{self, Remote};
 use super::sensing::{Mood, Sensing};
-use super::sensor::Finding;
+use super::sensor::{Finding, Link};
 use super::side::{AwsFlow, Side};
 use super::status::{CheckStatus, TunnelStatus};
 use super::stopped::{dated, not_passing_since};
@@ -754,6 +754,21 @@ impl Tunnel {
     /// What its outside address says since a moment.
     pub fn outside_sign(&self, since: Moment) -> Sign<OutsideSign> {
         self.sensing.outside_sign(since)
+    }
+
+    /// What its looks say of its uplink since it broke: nothing where it is not broken.
+    pub fn uplink_sign(&self, now: Moment) -> Sign<UplinkSign> {
+        let Some(since) = self.broken_since(now) else { return Sign::Dark };
+        let gone = self.sensing.interface(since).map(|link| link != Link::Up);
+        match (self.sensing.outside_sign(since), self.sensing.references_sign(since)) {
+            (Sign::Seen(OutsideSign::Answers), _) => Sign::Seen(UplinkSign::Answers),
+            (_, references) => match (references, gone) {
+                (Sign::Seen(UplinkSign::Answers), _) => Sign::Seen(UplinkSign::Answers),
+                (Sign::Seen(UplinkSign::Silent), _) | (_, Some(true)) => Sign::Seen(UplinkSign::Silent),
+                (Sign::Awaited, _) => Sign::Awaited,
+                (Sign::Dark, _) => Sign::Dark,
+            },
+        }
     }
 
     /// Names the cause anew; returns the one before if cause or confidence changed.
