@@ -25,7 +25,9 @@ use super::verdict::{Verdict, Why};
 /// Looks that are remembered: enough for every rule below.
 const LOOKS: usize = 8;
 
-/// In calm.
+/// In calm, what is looked at only so that it is known what works while all is well.
+const SELDOM: Duration = Duration::from_secs(60);
+/// In calm, a session; and what has been broken for long.
 const CALM: Duration = Duration::from_secs(30);
 /// A session that has a vote, in calm; something is odd; or a break lasts.
 const BRISK: Duration = Duration::from_secs(5);
@@ -271,7 +273,7 @@ impl Sensing {
             (_, mood, _) => mood,
         };
         match (kind, mood) {
-            (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(CALM),
+            (SensorKind::Ipsec | SensorKind::Path, Mood::Calm) => Some(SELDOM),
             // One look alone says nothing: the second one must not take half a minute.
             (SensorKind::Bgp, Mood::Calm) if self.session_is_odd() => Some(FAST),
             (SensorKind::Bgp, Mood::Calm) => Some(CALM),
