@@ -25,7 +25,12 @@ CASES = {
         "topic": _TWO | {"PageTarget": "sns-topic", "TicketTarget": "sns-topic", "SnsTopicArn": TOPIC},
         "no tickets": _TWO | {"PageTarget": "response-plan", "TicketTarget": "none", "HeartbeatMinutes": "10"},
         "one tunnel": _ONE | {"PageTarget": "ops-item", "TunnelOutsideIp1": "2001:db8::11"},
-        "standby": _TWO | {"PageTarget": "ops-item", "WatchRedundancy": "no", "Namespace": "BothEnds/milan-1"},
+        "standby": _TWO | {
+            "PageTarget": "ops-item", "WatchRedundancy": "no", "Namespace": "BothEnds/milan-1",
+            "MuteSchedule": "cron(30 22 1-7 JAN,JUL *)", "MuteDuration": "PT1H30M"},
+        "window": _TWO | {
+            "PageTarget": "sns-topic", "TicketTarget": "sns-topic", "SnsTopicArn": TOPIC,
+            "MuteSchedule": "cron(0 2 * * SUN)", "MuteDuration": "PT4H", "MuteTimeZone": "Europe/Rome"},
     },
     "incident-response": {
         "least": _ONE,
