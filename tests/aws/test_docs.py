@@ -50,7 +50,7 @@ class Commands(unittest.TestCase):
                 made = Rendered(template, given).resources.values()
                 self.assertEqual(capability, any(it["Type"].startswith("AWS::IAM::") for it in made))
             seen.add(template)
-        self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "incident-response"})
+        self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "incident-response", "parent-plans"})
         self.assertEqual([template for template, _, _ in deployments("get-paged")], ["daemon-role", "alarms", "dashboard"])
 
     def test_every_variable_in_the_tutorial_is_set_before_its_use(self):
@@ -71,7 +71,7 @@ class Commands(unittest.TestCase):
             rendered = Rendered(template, given)
             names |= set(rendered.parameters) | set(rendered.outputs)
         for text in PAGES.values():
-            for name in re.findall(r"`((?:Enable|Page|Ticket|Sns|Watch|Engage|Chat|Assume|PrivateCa|Certificate|Heartbeat|Mute)\w+)`", text):
+            for name in re.findall(r"`((?:Enable|Page|Ticket|Sns|Watch|Engage|Chat|Assume|PrivateCa|Certificate|Heartbeat|Mute|Parent)\w+)`", text):
                 self.assertIn(name, names)
             for name in re.findall(r"`([a-z-]+\.yaml)`", text):
                 self.assertTrue((TEMPLATES / name).exists(), name)
