@@ -16,6 +16,7 @@ _PEOPLE = {
     "ContactAlias2": "grace", "ContactName2": "Grace", "ContactEmail2": "grace@example.com",
     "OnCallSchedule": "yes", "RotationTimeZone": "Europe/Rome",
 }
+PARENTS = ("site-milan-1", "uplink-wan1", "uplink-wan2", "group-paris")
 _ALL_CONNECTIONS = {f"VpnConnectionId{n}": f"vpn-0123456789abcdef{n}" for n in (1, 2, 3, 4)}
 
 CASES = {
@@ -25,7 +26,12 @@ CASES = {
         "topic": _TWO | {"PageTarget": "sns-topic", "TicketTarget": "sns-topic", "SnsTopicArn": TOPIC},
         "no tickets": _TWO | {"PageTarget": "response-plan", "TicketTarget": "none", "HeartbeatMinutes": "10"},
         "one tunnel": _ONE | {"PageTarget": "ops-item", "TunnelOutsideIp1": "2001:db8::11"},
-        "standby": _TWO | {"PageTarget": "ops-item", "WatchRedundancy": "no", "Namespace": "BothEnds/milan-1"},
+        "standby": _TWO | {
+            "PageTarget": "ops-item", "WatchRedundancy": "no", "Namespace": "BothEnds/milan-1",
+            "MuteSchedule": "cron(30 22 1-7 JAN,JUL *)", "MuteDuration": "PT1H30M"},
+        "window": _TWO | {
+            "PageTarget": "sns-topic", "TicketTarget": "sns-topic", "SnsTopicArn": TOPIC,
+            "MuteSchedule": "cron(0 2 * * SUN)", "MuteDuration": "PT4H", "MuteTimeZone": "Europe/Rome"},
     },
     "incident-response": {
         "least": _ONE,
@@ -39,6 +45,14 @@ CASES = {
             "ContactAlias1": "ada", "ContactPhone1": "+390212345678", "EngageFor": "outage-and-one-sided",
             "RunbookLogGroup": "vpn", "TunnelOutsideIp1": "203.0.113.11", "IkeVersion": "IKEv1", "LookBackHours": "12"},
     },
+    "parent-plans": {
+        "least": {"Parent": PARENTS[0], "ParentName": "Milan"},
+        "most": {
+            "Parent": PARENTS[1], "ParentName": "Milan, uplink wan1", "EngageFor": "outage",
+            "EngagementArn": "arn:aws:ssm-contacts:eu-west-1:123456789012:contact/bothends-escalation",
+            "ChatTopicArn": TOPIC, "SecondChatTopicArn": SECOND_TOPIC},
+        "longest": {"Parent": "site-" + "x" * 64, "ParentName": "x" * 60},
+    },
     "daemon-role": {
         "least": {"Credential": "policy-only", "VpnConnectionId1": VPN, "EnableCheck": "no"},
         "certificate": {
@@ -47,7 +61,7 @@ CASES = {
         "no Incident Manager": {
             "Credential": "policy-only", "VpnConnectionId1": VPN, "EnableIncidentManager": "no",
             "EnableOpsCenter": "yes", "SnsTopicArn": TOPIC},
-        "most": _ALL_CONNECTIONS | {
+        "most": _ALL_CONNECTIONS | {f"Parent{n}": parent for n, parent in enumerate(PARENTS, 1)} | {
             "CertificateName": "bothends-milan-1", "Regions": "eu-west-1,eu-south-1", "Namespace": "BothEnds/milan-1",
             "PrivateCaArn": "arn:aws:acm-pca:eu-west-1:123456789012:certificate-authority/0e5e9d1c-0b1f-4f0e-8f58-0d8f3e5a1c11",
             "IncidentManagerRegions": "eu-west-1,eu-central-1",

@@ -3,7 +3,8 @@
 Follows the CloudWatch user guide: "Alarm evaluation" (every minute, over a sliding window), "Configuring how CloudWatch
 alarms treat missing data" (more periods are fetched than are evaluated, and missing data is filled in only if all of them
 together do not have enough data) and "Using math expressions with CloudWatch metrics" (FILL, IF, comparisons).
-Only the forms of expressions in our templates are supported; any other is an error.
+Only the forms of expressions in our templates are supported; any other is an error. Mute rules follow "Alarm mute rules" and
+"How alarm mute rules work".
 """
 import re
 from bisect import bisect_left, insort
@@ -149,6 +150,48 @@ def holds(rule, in_alarm):
     words = re.sub(r"\b(AND|OR|NOT)\b", lambda hit: hit[1].lower(), truth)
     assert re.fullmatch(r"[()\s]|(\b(and|or|not|True|False)\b|[()\s])+", words), rule
     return eval(words)  # only the operators above
+
+
+def begins(expression, moment):
+    """Whether a mute rule's schedule begins at this minute, in its time zone: five fields of numbers, names, lists and ranges."""
+    (fields,) = re.findall(r"^cron\((.*)\)$", expression)
+    minute, hour, day, month, weekday = fields.split(" ")
+    months = dict(zip("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), range(1, 13)))
+    days = dict(zip("SUN MON TUE WED THU FRI SAT".split(), range(7)))
+    return (moment.minute in _field(minute, 0, 59) and moment.hour in _field(hour, 0, 23) and moment.day in _field(day, 1, 31)
+            and moment.month in _field(month, 1, 12, months) and moment.isoweekday() % 7 in _field(weekday, 0, 7, days))
+
+
+def _field(text, low, high, names=None):
+    """The values that a field admits. Sunday is 0 and 7."""
+    def number(word):
+        value = names[word] if names and word in names else int(word)
+        assert low <= value <= high, text
+        return value
+    values = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        values |= {*range(low, high + 1)} if part == "*" else {*range(number(first), number(last or first) + 1)}
+    return {0 if high == 7 and value == 7 else value for value in values}
+
+
+def minutes_of(duration):
+    """The minutes of a duration in ISO 8601's form, of hours and minutes."""
+    hours, minutes = re.fullmatch(r"PT(?:(\d+)H)?(?:(\d+)M)?", duration).groups()
+    return int(hours or 0) * 60 + int(minutes or 0)
+
+
+def acts(states, muted):
+    """(moment, state) of each run of an alarm's actions, from its (moment, state): at a change, or at the end of the window that
+    muted it if the alarm is still in that state."""
+    before, owed = "OK", None
+    for moment, is_now in states:
+        if is_now != before:
+            owed = is_now
+        if owed is not None and not muted(moment):
+            yield moment, owed
+            owed = None
+        before = is_now
 
 
 KNOWN = {"FILL": fill, "IF": choose, "at_most": at_most, "at_least": at_least, "__builtins__": {}}

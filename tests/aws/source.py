@@ -32,7 +32,7 @@ def kinds():
 def adopted_alarm(vpn, kind):
     """The name of the alarm whose records the daemon adopts."""
     text = product(SRC / "aws" / "incident_manager" / "record.rs")
-    (form,) = re.findall(r'format!\("([^"]*)", scope\.vpn, scope\.kind\.as_str\(\)\)', text)
+    (form,) = re.findall(r'format!\("([^"]*)", scope\.of, scope\.kind\.as_str\(\)\)', text)
     return form.replace("{}", vpn, 1).replace("{}", kind, 1)
 
 

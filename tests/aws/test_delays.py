@@ -5,7 +5,7 @@ import unittest
 from math import ceil, floor
 
 from cases import CASES, VPN
-from evaluate import BEYOND, Data, compute, play, state
+from evaluate import BEYOND, Data, acts, compute, play, state
 from template import ROOT, Rendered
 
 TEXT = (ROOT / "docs" / "alarms.md").read_text()
@@ -195,6 +195,53 @@ class Cut(unittest.TestCase):
         unwatched = Rendered("alarms", CASES["alarms"]["plans"]).resources["Unwatched"]["Properties"]
         self.assertRegex(unwatched["ActionsSuppressor"], ":alarm:Outage$")
         self.assertGreaterEqual(unwatched["ActionsSuppressorExtensionPeriod"], 300)
+
+
+class Window(unittest.TestCase):
+    """A mute rule holds actions back and nothing else; what is still so at its end is sent then."""
+
+    def sent(self, world, window):
+        """(moment, alarm, state) of every action of the composites, for each number of periods that CloudWatch may fetch."""
+        template = Rendered("alarms", CASES["alarms"]["window"])
+        (rule,) = template.of_type("AWS::CloudWatch::AlarmMuteRule").values()
+        alarms, composites = kinds_of(template, "Alarm"), kinds_of(template, "CompositeAlarm")
+        history = {beyond: {it["AlarmName"]: [] for it in composites} for beyond in BEYOND}
+        for beyond, now, _, raised in play(alarms, composites, world.data, range(30, LAST)):
+            for name, states in history[beyond].items():
+                states.append((now, "ALARM" if name in raised else "OK"))
+        for of in history.values():
+            yield sorted((moment, name.removeprefix(f"bothends-{VPN}-"), state) for name, states in of.items()
+                         for moment, state in acts(states, lambda it: name in rule["MuteTargets"]["AlarmNames"] and it in window))
+
+    def test_a_cut_within_the_window_that_goes_on_is_sent_at_its_end(self):
+        world = World().well_until(CUT, 1).aws(CUT + 1, LAST, 0)
+        for sent in self.sent(world, range(CUT - 10, 120)):
+            self.assertEqual(sent, [(120, "outage", "ALARM")])
+        # The same without a window is sent when it is noticed.
+        for sent in self.sent(world, ()):
+            ((moment, *what),) = sent
+            self.assertEqual((what, moment < CUT + 13), (["outage", "ALARM"], True))
+
+    def test_a_cut_that_ends_within_the_window_is_never_sent_as_one(self):
+        world = World().well_until(CUT, 1).aws(CUT + 1, CUT + 20, 0).aws(CUT + 20, LAST, 1)
+        world.heartbeats(CUT + 22, LAST).our_end(CUT + 22, LAST, 1)
+        for sent in self.sent(world, range(CUT - 10, 120)):
+            self.assertEqual({state for _, _, state in sent}, {"OK"})
+            self.assertIn((120, "outage", "OK"), sent)
+
+    def test_a_window_that_ends_with_the_work_may_send_what_ends_a_moment_later(self):
+        # This is why the documentation lets it end a quarter of an hour after the work.
+        world = World().well_until(CUT, 1).aws(CUT + 1, CUT + 20, 0).aws(CUT + 20, LAST, 1)
+        world.heartbeats(CUT + 22, LAST).our_end(CUT + 22, LAST, 1)
+        for sent in self.sent(world, range(CUT - 10, CUT + 20)):
+            self.assertIn((CUT + 20, "outage", "ALARM"), sent)
+        for sent in self.sent(world, range(CUT - 10, CUT + 20 + 15)):
+            self.assertEqual({state for _, _, state in sent}, {"OK"})
+
+    def test_a_cut_after_the_window_is_sent_as_ever(self):
+        world = World().well_until(CUT, 1).aws(CUT + 1, LAST, 0)
+        with_it, without = list(self.sent(world, range(30, CUT))), list(self.sent(world, ()))
+        self.assertEqual(with_it, without)
 
 
 class Silence(unittest.TestCase):

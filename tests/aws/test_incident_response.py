@@ -2,7 +2,7 @@
 import re
 import unittest
 
-from cases import CASES, SECOND_TOPIC, TOPIC, VPN
+from cases import CASES, PARENTS, SECOND_TOPIC, TOPIC, VPN
 from source import kinds
 from template import ACCOUNT, ROOT, Rendered
 
@@ -61,6 +61,50 @@ class Plans(unittest.TestCase):
         self.assertEqual({it["Type"] for it in stack("least").resources.values()}, {"AWS::SSMIncidents::ResponsePlan"})
         for it in plans(stack("least")).values():
             self.assertFalse({"Engagements", "ChatChannel", "Actions", "Tags"} & set(it))
+
+
+class Parents(unittest.TestCase):
+    """The plans of parent-plans.yaml, for what several connections share."""
+
+    def plans(self, case, **more):
+        return plans(Rendered("parent-plans", CASES["parent-plans"][case] | more))
+
+    def test_a_parent_has_a_plan_of_each_kind_by_the_name_that_scope_becomes(self):
+        for parent in PARENTS:
+            there = self.plans("least", Parent=parent)
+            self.assertEqual(set(there), {f"bothends-{parent}-{kind}" for kind in kinds()})
+        placeholder = Rendered("parent-plans", CASES["parent-plans"]["least"]).outputs["ResponsePlan"]
+        self.assertEqual(placeholder, f"arn:aws:ssm-incidents::{ACCOUNT}:response-plan/bothends-{{scope}}-{{kind}}")
+        # A connection's own plans have that name, too: {scope} of a connection is its id.
+        for name in plans(stack("least")):
+            self.assertIn(name, {f"bothends-{VPN}-{kind}" for kind in kinds()})
+        self.assertIn(placeholder, (ROOT / "docs" / "aws.md").read_text())
+
+    def test_no_parents_incident_is_merged_into_anothers_or_a_connections(self):
+        strings = [it["IncidentTemplate"]["DedupeString"] for it in plans(stack("least")).values()]
+        for parent in PARENTS:
+            strings += [it["IncidentTemplate"]["DedupeString"] for it in self.plans("least", Parent=parent).values()]
+        self.assertEqual(len(set(strings)), len(kinds()) * (1 + len(PARENTS)))
+
+    def test_impact_people_and_chat_are_as_those_of_a_connection(self):
+        given = {key: value for key, value in CASES["parent-plans"]["most"].items() if key not in ("Parent", "ParentName")}
+        for engaged in ("outage", "outage-and-one-sided", "all"):
+            own = self.plans("most", EngageFor=engaged)
+            connection = plans(stack("least", **given | {"EngageFor": engaged}))
+            for kind in kinds():
+                one, other = own[f"bothends-{PARENTS[1]}-{kind}"], connection[f"bothends-{VPN}-{kind}"]
+                self.assertEqual(one["IncidentTemplate"]["Impact"], other["IncidentTemplate"]["Impact"])
+                self.assertEqual(one.get("Engagements"), other.get("Engagements"), f"{engaged}: {kind}")
+                self.assertEqual(one["ChatChannel"], other["ChatChannel"])
+
+    def test_names_titles_and_summaries_are_within_the_limits(self):
+        for name, it in self.plans("longest").items():
+            self.assertRegex(name, r"^[a-zA-Z0-9_-]{1,200}$")
+            self.assertLessEqual(len(it["IncidentTemplate"]["Title"]), 200)
+            self.assertTrue(it["IncidentTemplate"]["Title"].startswith("x" * 60 + ": "))
+            self.assertLessEqual(len(it["IncidentTemplate"]["Summary"]), 4000)
+            self.assertLessEqual(len(it["IncidentTemplate"]["DedupeString"]), 1000)
+            self.assertLessEqual(len(it["DisplayName"]), 200)
 
 
 class People(unittest.TestCase):

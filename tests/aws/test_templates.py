@@ -7,7 +7,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from cases import CASES, REGIONS, TOPIC, VPN
+from cases import CASES, REGIONS, TOPIC
 from template import TEMPLATES, Refused, Rendered, load
 
 # CloudFormation quotas: the size of a template that "aws cloudformation deploy" sends without a bucket; resources;
@@ -113,6 +113,12 @@ class Parameters(unittest.TestCase):
             ("daemon-role", "most", "AssumeRoleArns", ["*"]),
             ("daemon-role", "most", "SnsTopicArn", "arn:aws:sns:eu-west-1:123456789012:*"),
             ("daemon-role", "most", "Namespace", "*"),
+            ("daemon-role", "most", "Parent1", "vpn-0123456789abcdef0"),
+            ("daemon-role", "most", "Parent1", "site-*"),
+            ("parent-plans", "most", "Parent", "wan1"),
+            ("parent-plans", "most", "Parent", "site-milan / 1"),
+            ("parent-plans", "longest", "Parent", "site-" + "x" * 65),
+            ("parent-plans", "most", "ParentName", 'Milan "DC"'),
             ("dashboard", "most", "Namespace", 'a"b'),
         ]
         for name, case, key, value in wrong:
@@ -132,6 +138,7 @@ class Parameters(unittest.TestCase):
             ("incident-response", "least", {"ContactAlias1": "ada"}, "Contact1CanBeReached"),
             ("incident-response", "least", {"ContactAlias2": "ada", "ContactPhone2": "+390212345678"}, "Contact2CanBeReached"),
             ("incident-response", "one person, one tunnel", {"OnCallSchedule": "yes"}, "ScheduleHasTwo"),
+            ("parent-plans", "most", {"ChatTopicArn": ""}, "SecondChatTopicIsTheSecond"),
             ("daemon-role", "certificate", {"CertificateName": ""}, "CertificateIsKnown"),
             ("daemon-role", "certificate", {"CertificateAuthority": ""}, "CertificateIsKnown"),
         ]
@@ -166,7 +173,7 @@ class Form(unittest.TestCase):
                 if "eu-west-1" not in json.dumps(given):
                     self.assertEqual(here.replace("eu-west-1", "ap-southeast-2"), there, f"{name}: {case}")
 
-    def test_names_contain_the_connection_so_that_two_stacks_can_coexist(self):
+    def test_names_contain_the_connection_or_the_parent_so_that_two_stacks_can_coexist(self):
         named = ("Name", "AlarmName", "DashboardName", "ConfigurationName", "Alias", "RoleName", "TopicName")
         for case, template in rendered():
             if template.name == "daemon-role":
@@ -176,7 +183,8 @@ class Form(unittest.TestCase):
                     value = it["Properties"].get(member)
                     if value and it["Properties"].get("Type") != "PERSONAL":
                         with self.subTest(f"{case}: {key}"):
-                            self.assertIn(VPN.replace("-", ""), value.replace("-", "").replace("_", ""))
+                            own = template.parameters.get("VpnConnectionId") or template.parameters["Parent"]
+                            self.assertIn(own.replace("-", ""), value.replace("-", "").replace("_", ""))
 
 
 if __name__ == "__main__":
