@@ -405,27 +405,41 @@ impl Monitor {
 
     /// Judges a connection and acts on the result.
     fn refresh(&mut self, vpn: &VpnId, now: Now) {
+        self.refresh_each(&BTreeSet::from([vpn.clone()]), now);
+    }
+
+    /// Judges connections and acts on the result. First all of them are judged, then what they share: their trouble is explained by
+    /// how all of them stand now.
+    fn refresh_each(&mut self, vpns: &BTreeSet<VpnId>, now: Now) {
         self.board_outdated = true;
-        let Some(connection) = self.connections.get_mut(vpn) else { return };
-        let ask_aws = connection.judge(now, &mut self.fx);
-        self.parents.judge(vpn, &self.connections, now);
-        let Some(connection) = self.connections.get_mut(vpn) else { return };
-        let cut_off = is_cut_off(connection, &self.sources);
-        let withheld = |connection: &Connection, kind| {
-            withholding::withheld(connection, kind, &self.parents, &self.silences, now)
-        };
-        let over = connection.decide(&self.grace, cut_off, withheld, now, &mut self.fx);
-        self.step_parents(Some(vpn), now);
-        self.ask_history(vpn, now);
-        let Some(connection) = self.connections.get(vpn) else { return };
-        self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
-        let sources = connection.plan().aws.sources.clone();
-        connection.note_states(&mut self.minutes, now.wall);
-        self.sense(vpn, now.mono);
-        for incident in over {
-            self.over.put(incident, &self.plan);
+        let mut asked: BTreeMap<SourceId, bool> = BTreeMap::new();
+        for vpn in vpns {
+            let Some(connection) = self.connections.get_mut(vpn) else { continue };
+            let ask_aws = connection.judge(now, &mut self.fx);
+            for source in &connection.plan().aws.sources {
+                *asked.entry(source.clone()).or_default() |= ask_aws;
+            }
         }
-        for source in sources {
+        self.parents.judge(vpns, &self.connections, now);
+        for vpn in vpns {
+            let Some(connection) = self.connections.get_mut(vpn) else { continue };
+            let cut_off = is_cut_off(connection, &self.sources);
+            let withheld = |connection: &Connection, kind| {
+                withholding::withheld(connection, kind, &self.parents, &self.silences, now)
+            };
+            for incident in connection.decide(&self.grace, cut_off, withheld, now, &mut self.fx) {
+                self.over.put(incident, &self.plan);
+            }
+        }
+        self.step_parents(vpns, now);
+        for vpn in vpns {
+            self.ask_history(vpn, now);
+            let Some(connection) = self.connections.get(vpn) else { continue };
+            self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
+            connection.note_states(&mut self.minutes, now.wall);
+            self.sense(vpn, now.mono);
+        }
+        for (source, ask_aws) in asked {
             if ask_aws && let Some(polling) = self.sources.get_mut(&source) {
                 polling.hurry();
             }
@@ -435,10 +449,8 @@ impl Monitor {
 
     /// Judges every connection.
     fn refresh_all(&mut self, now: Now) {
-        let vpns: Vec<VpnId> = self.connections.keys().cloned().collect();
-        for vpn in vpns {
-            self.refresh(&vpn, now);
-        }
+        let vpns: BTreeSet<VpnId> = self.connections.keys().cloned().collect();
+        self.refresh_each(&vpns, now);
         self.set_silence_timer(now);
     }
 
@@ -450,8 +462,8 @@ impl Monitor {
         self.timers.set(Wake::Silences, next.map(|at| now.mono + at.since(now.wall)));
     }
 
-    /// Opens and ends the incidents of a connection's parents, or of all. One that changed may no longer explain what it withheld.
-    fn step_parents(&mut self, of: Option<&VpnId>, now: Now) {
+    /// Opens and ends the incidents of these connections' parents. One that is over explains nothing any more.
+    fn step_parents(&mut self, of: &BTreeSet<VpnId>, now: Now) {
         if !self.is_here() {
             return;
         }
@@ -472,16 +484,12 @@ impl Monitor {
         self.board_outdated = true;
         let vpns = self.parents.connections_of(id);
         let withholds = |vpn: &&VpnId| self.connections.get(vpn).is_some_and(Connection::withholds);
-        let of: Vec<VpnId> = vpns.iter().filter(withholds).cloned().collect();
-        // Judging one judges its parents.
-        match of.as_slice() {
-            [] => {
-                if let Some(any) = vpns.first() {
-                    self.refresh(any, now);
-                }
-            }
-            some => some.iter().for_each(|vpn| self.refresh(vpn, now)),
+        let mut of: BTreeSet<VpnId> = vpns.iter().filter(withholds).cloned().collect();
+        if of.is_empty() {
+            // Any connection will do to have the parent judged.
+            of.extend(vpns.first().cloned());
         }
+        self.refresh_each(&of, now);
     }
 
     /// Remakes the Board, if something on it may have changed.
@@ -606,9 +614,8 @@ impl Monitor {
     /// Judges every connection that a source was asked about, even one missing from its answer: that it answered counts.
     fn refresh_asked_by(&mut self, source: &SourceId, now: Now) {
         let asked = self.connections.iter().filter(|(_, connection)| connection.is_asked_by(source));
-        for vpn in asked.map(|(vpn, _)| vpn.clone()).collect::<Vec<_>>() {
-            self.refresh(&vpn, now);
-        }
+        let vpns = asked.map(|(vpn, _)| vpn.clone()).collect();
+        self.refresh_each(&vpns, now);
         self.set_source_timer(source, now.mono);
     }
 

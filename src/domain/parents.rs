@@ -170,10 +170,10 @@ impl Parents {
         }
     }
 
-    /// Judges the parents of a connection after that was judged.
-    pub fn judge(&mut self, vpn: &VpnId, connections: &Connections, now: Now) {
+    /// Judges the parents of these connections after they were judged.
+    pub fn judge(&mut self, vpns: &BTreeSet<VpnId>, connections: &Connections, now: Now) {
         let of_kind = |kind: ParentKind| {
-            move |(id, parent): &(&ParentId, &mut Parent)| id.kind == kind && parent.plan.vpns.contains(vpn)
+            move |(id, parent): &(&ParentId, &mut Parent)| id.kind == kind && parent.is_of(vpns)
         };
         for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Uplink)) {
             parent.judge(connections, now);
@@ -233,17 +233,17 @@ impl Parents {
         })
     }
 
-    /// Opens, lists, clears and resolves the incidents of the parents of a connection; or of all of them.
+    /// Opens, lists, clears and resolves the incidents of the parents of these connections.
     pub fn step(
         &mut self,
-        of: Option<&VpnId>,
+        vpns: &BTreeSet<VpnId>,
         connections: &Connections,
         now: Now,
         fx: &mut Effects,
     ) -> Stepped {
         let mut stepped = Stepped::default();
         for (id, parent) in &mut self.0 {
-            if of.is_none_or(|vpn| parent.plan.vpns.contains(vpn)) {
+            if parent.is_of(vpns) {
                 stepped.over.extend(parent.step(id, connections, now, fx));
                 stepped.due.push((id.clone(), parent.due(id, connections, now.mono)));
             }
@@ -291,6 +291,10 @@ impl Parent {
             troubled,
             listed: None,
         }
+    }
+
+    fn is_of(&self, vpns: &BTreeSet<VpnId>) -> bool {
+        !self.plan.vpns.is_disjoint(vpns)
     }
 
     fn members<'a>(&self, connections: &'a Connections) -> impl Iterator<Item = &'a Connection> {
