@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::board::{
-    Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, TunnelSnapshot,
+    Child, Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, Trouble, TunnelSnapshot,
+    Withheld,
 };
 use crate::domain::carrying::{CannotTell, Carrying};
 use crate::domain::cause::{Cause, Clue, Confidence, Diagnosis};
@@ -14,7 +15,9 @@ use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
 use crate::domain::quality::{Bound, Degradation, Measured, Quality};
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
+use crate::domain::silence::SilenceId;
 use crate::domain::status::{
     CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
 };
@@ -168,6 +171,39 @@ pub(crate) fn incident() -> Incident {
         related: None,
         worsened: 0,
         revision: 3,
+    }
+}
+
+/// The uplink of two connections.
+pub(crate) fn uplink() -> ParentId {
+    ParentId { kind: ParentKind::Uplink, site: "milan-1".into(), name: "wan1".into() }
+}
+
+/// The uplink of the connection and of another is cut; the other works again. A silence withholds it.
+pub(crate) fn incident_of_uplink() -> Incident {
+    let trouble = Trouble { kind: Some(Kind::Outage), since: after(12).wall, cause: Some(Cause::PathToAws) };
+    let [first, second] = ["Milan DC, primary", "Paris"].map(Arc::from);
+    let other = VpnId::new("vpn-0fedcba9876543210");
+    let entry = |seq, seconds, what| TimelineEntry { seq, at: after(seconds).wall, what, repeats: 0 };
+    Incident {
+        id: IncidentId { scope: Scope::Parent(uplink()), kind: Kind::Outage, opened: after(20).wall },
+        name: "wan1".into(),
+        withheld: Some(Withheld::Silenced(SilenceId(7))),
+        children: vec![
+            Child { vpn: vpn(), name: Arc::clone(&first), trouble: Some(trouble) },
+            Child { vpn: other, name: Arc::clone(&second), trouble: None },
+        ],
+        tunnels: Vec::new(),
+        timeline: vec![
+            entry(0, 20, TimelineChange::Opened),
+            entry(1, 20, TimelineChange::Withheld { by: Withheld::Silenced(SilenceId(7)) }),
+            entry(
+                2,
+                25,
+                TimelineChange::Children { down: vec![first], back: vec![second], troubled: 1, of: 2 },
+            ),
+        ],
+        ..incident()
     }
 }
 

@@ -367,7 +367,7 @@ records! {
     INCIDENT_PENDING = "2c4db85a219e4b67afbde24e1f1a129b" [Info] By(Condition)
         "the condition for an incident is met; it opens if this lasts"
         fields [KIND SCOPE] some [VPN_ID]
-        subject "The condition for an incident on @VPN_ID@ is met: @KIND@"
+        subject "The condition for an incident on @SCOPE@ is met: @KIND@"
         "The incident opens after open_after (or one_sided_after) if the condition lasts; short breaks are"
         "subtracted. Wait, or look now with `bothends status`. Either INCIDENT_OPENED or INCIDENT_AVERTED"
         "follows.";
@@ -375,14 +375,14 @@ records! {
     INCIDENT_AVERTED = "dddec6133d6c4280bb807a939f06a8e8" [Info] By(Condition)
         "the condition ended before an incident opened"
         fields [KIND SCOPE] some [VPN_ID]
-        subject "The condition on @VPN_ID@ ended before an incident opened: @KIND@"
+        subject "The condition on @SCOPE@ ended before an incident opened: @KIND@"
         "Nobody was paged. If this happens often, the line is flapping: see"
-        "`journalctl VPN_ID=@VPN_ID@ --since -1d`.";
+        "`journalctl 'SCOPE=@SCOPE@' --since -1d`.";
 
     INCIDENT_OPENED = "a162f22482324803b21ce10ec509918c" [Warn] Unlimited
         "an incident opened"
         fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID]
-        subject "Incident at @SITE@: @KIND@ on @VPN_ID@"
+        subject "Incident at @SITE@: @KIND@ on @SCOPE@"
         "@TUNNELS@"
         "outage: no traffic passes. redundancy_lost: an active tunnel is down; if another carries traffic"
         "there is no hurry, but fix it before that one fails. one_sided: no tunnel is up at both ends, and"
@@ -392,16 +392,16 @@ records! {
         "2. `swanctl --list-sas`, `ip xfrm state`: are there SAs? If not: do UDP 500 and 4500 pass, is the"
         "   Internet link up?"
         "3. AWS's telemetry, with your own credentials (the query omits pre-shared keys; no --debug):"
-        "   `aws ec2 describe-vpn-connections --vpn-connection-ids @VPN_ID@ --query '*[].VgwTelemetry'`"
+        "   `aws ec2 describe-vpn-connections --vpn-connection-ids VPN_ID --query '*[].VgwTelemetry'`"
         "4. Did anything change? This gateway, its firewall, the connection at AWS, or maintenance there:"
         "   see the Health Dashboard and the explanation of BOTH_ENDS_DOWN."
-        "Everything that happened: `journalctl VPN_ID=@VPN_ID@ --since -2h`. The incident is resolved by"
-        "itself when both ends say up.";
+        "What happened to it: `journalctl 'SCOPE=@SCOPE@' --since -2h`; to the tunnels of a connection:"
+        "`journalctl VPN_ID=... --since -2h`. The incident is resolved by itself when both ends say up.";
 
     INCIDENT_ADOPTED = "82ce1b78a78441d8aa1838dbaa989528" [Info] Unlimited
         "an open record was found at a sink and adopted"
         fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID]
-        subject "An open record of @KIND@ on @VPN_ID@ was found and adopted at @SITE@"
+        subject "An open record of @KIND@ on @SCOPE@ was found and adopted at @SITE@"
         "@TUNNELS@"
         "It was created by this daemon before it lost its store, by the other host of the pair, or by the"
         "alarm in CloudWatch. Adopting it pages nobody again; it is resolved when this site sees the"
@@ -410,21 +410,21 @@ records! {
     INCIDENT_CONFIRMED = "03597d1ad6784e0da9671264d585c049" [Warn] Unlimited
         "this site's own evidence confirms an adopted incident"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "@SITE@ confirms with its own evidence: @KIND@ on @VPN_ID@"
+        subject "@SITE@ confirms with its own evidence: @KIND@ on @SCOPE@"
         "This site now sees the fault of the adopted record itself. Continue as under INCIDENT_OPENED:"
         "`bothends status` first.";
 
     INCIDENT_UPDATED = "13f58fd38b7146c78aca88e0784ac14b" [Debug] By(Timeline)
         "an incident's timeline has a new entry"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "The timeline of an incident has a new entry: @KIND@ on @VPN_ID@"
+        subject "The timeline of an incident has a new entry: @KIND@ on @SCOPE@"
         "Logged at level debug only. The timeline is in `bothends status --json` and in the record at the"
         "sink.";
 
     INCIDENT_WORSENED = "74e381e33bd64640b74c2913db6fd973" [Warn] Unlimited
         "an incident became worse"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "An incident became worse: @KIND@ on @VPN_ID@"
+        subject "An incident became worse: @KIND@ on @SCOPE@"
         "Another tunnel is down, or one that had recovered is down again. If somebody closed the record, a"
         "new one is created. See `bothends status`. If it is always the same tunnel, the line is flapping:"
         "check the Internet link, DPD and rekeying (`journalctl -t charon -t charon-systemd`), and AWS's"
@@ -440,20 +440,20 @@ records! {
     INCIDENT_CLEARING = "d5d4f4440f3b4130b5465a040f54b9e6" [Info] By(Condition)
         "an incident is clearing: it is resolved if this lasts"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "An incident seems to be over: @KIND@ on @VPN_ID@"
+        subject "An incident seems to be over: @KIND@ on @SCOPE@"
         "It is resolved if this lasts for resolve_after; after repeated incidents within a day it has to"
         "last longer. Nothing to do.";
 
     INCIDENT_REOPENED = "61bddc01f5a14fa4ab599369f6ddfc18" [Warn] By(Condition)
         "an incident that was clearing is not over"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "An incident is not over: @KIND@ on @VPN_ID@"
+        subject "An incident is not over: @KIND@ on @SCOPE@"
         "The recovery did not last long enough. Continue as under INCIDENT_OPENED: `bothends status` first.";
 
     INCIDENT_RESOLVED = "85cc0d8fd3da437a800cf7c4e8293f60" [Info] Unlimited
         "an incident is resolved"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "An incident is resolved: @KIND@ on @VPN_ID@ at @SITE@"
+        subject "An incident is resolved: @KIND@ on @SCOPE@ at @SITE@"
         "Its closing condition has held long enough. Every sink is informed: INCIDENT_SETTLED follows, or"
         "the record of a problem with the sink says what is in the way. What happened:"
         "`journalctl INCIDENT=@INCIDENT@`.";
@@ -461,14 +461,14 @@ records! {
     INCIDENT_UNWATCHED = "a4c2c9183f6446d798342661fa54dcf2" [Warn] Unlimited
         "the connection of an open incident was removed from the configuration"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "@VPN_ID@ was removed from the configuration while its incident is open: @KIND@"
+        subject "@SCOPE@ was removed from the configuration while its incident is open: @KIND@"
         "This daemon no longer monitors the connection, so it cannot tell when the incident is over. Its"
         "records stay open: close them by hand, or put the connection back and reload.";
 
     INCIDENT_HANDED_OVER = "c9a60eeed52349c3a826e4b091dd9bcb" [Info] Unlimited
         "an open incident was handed over to the host that now holds the address"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "An incident was handed over to the other host of the pair: @KIND@ on @VPN_ID@"
+        subject "An incident was handed over to the other host of the pair: @KIND@ on @SCOPE@"
         "This host no longer holds the address of votes_if_address. The record stays open; the host that"
         "holds the address adopts it within five minutes (INCIDENT_ADOPTED there). If none does: is the"
         "daemon running on the other host?";
@@ -476,7 +476,7 @@ records! {
     INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f" [Warn] Unlimited
         "an incident began and ended while AWS was unreachable; nobody was paged"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "There was an incident while AWS could not be reached: @KIND@ on @VPN_ID@"
+        subject "There was an incident while AWS could not be reached: @KIND@ on @SCOPE@"
         "It is over, and nobody was paged, because this site was cut off. It was found afterwards from our"
         "own probes and AWS's history: for the report, not for the pager. To be paged next time, deploy the"
         "CloudWatch alarm on a missing Heartbeat, and give this host a route to AWS that does not go through"
@@ -485,13 +485,13 @@ records! {
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc" [Info] Unlimited
         "every sink has been informed that an incident is over"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
-        subject "Every sink has been informed that an incident is over: @KIND@ on @VPN_ID@"
+        subject "Every sink has been informed that an incident is over: @KIND@ on @SCOPE@"
         "Its records are closed, by this daemon or by somebody else. Nothing to do.";
 
     RECORD_LEFT_OPEN = "459a1e2d512946b395c399f9fccdd637" [Warn] Unlimited
         "a configuration change removed the sink of an open incident; its record stays open there"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "The record of @KIND@ of @VPN_ID@ stays open at @SINK@"
+        subject "The record of @KIND@ of @SCOPE@ stays open at @SINK@"
         "The configuration was changed while the sink @SINK@ had this incident open: the sink was removed,"
         "points elsewhere, no longer takes this kind or connection, or mode = \"observe\" sends nothing. The"
         "daemon will not close what it opened there: find the record and close it by hand.";
@@ -499,21 +499,21 @@ records! {
     RECORD_STAYS_OPEN = "59c2e3b6d805eaf68580a40a5a172277" [Warn] Unlimited
         "the daemon stops while a sink has an open record"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "The record of @KIND@ of @VPN_ID@ stays open at @SINK@ while the daemon is stopped"
+        subject "The record of @KIND@ of @SCOPE@ stays open at @SINK@ while the daemon is stopped"
         "Nothing to do if the daemon is started again: it resolves the record once both ends say that the"
         "tunnels are up. If this gateway is taken out of service, close it by hand at @SINK@.";
 
     RECORD_CREATED = "df9194fe06074c56a504fde63f92c923" [Info] By(Happening)
         "a record was created at a sink"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "A record of @KIND@ on @VPN_ID@ was created at @SINK@"
+        subject "A record of @KIND@ on @SCOPE@ was created at @SINK@"
         "The people whom the sink pages are paged now. For the incident itself see INCIDENT_OPENED and"
         "`bothends status`.";
 
     RECORD_CREATED_UNCHECKED = "03389afed18c4f289831020721276387" [Warn] By(Happening)
         "a record is created although the sink could not be searched for an open one"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "A record of @KIND@ on @VPN_ID@ is created at @SINK@ without looking for an open one"
+        subject "A record of @KIND@ on @SCOPE@ is created at @SINK@ without looking for an open one"
         "Listing the records fails, and a page does not wait for that. If there is an open record already,"
         "the duplicate is closed as soon as the list can be read. What is wrong with the sink:"
         "`bothends status`.";
@@ -521,60 +521,60 @@ records! {
     RECORD_ADOPTED = "67e86d6afd8f4233978625ec6709b901" [Info] By(Happening)
         "a record that was open at a sink already was adopted"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "An open record of @KIND@ on @VPN_ID@ at @SINK@ was adopted"
+        subject "An open record of @KIND@ on @SCOPE@ at @SINK@ was adopted"
         "The alarm in CloudWatch or the other host of the pair created it. Nobody is paged twice, and this"
         "daemon closes it when the incident is over. Nothing to do.";
 
     RECORD_CLOSED = "92b5541930014da3960c3717ee8c2ea3" [Info] By(Happening)
         "the record of an incident that is over was closed at a sink"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "The record of @KIND@ on @VPN_ID@ was closed at @SINK@"
+        subject "The record of @KIND@ on @SCOPE@ was closed at @SINK@"
         "The incident is over. Nothing to do.";
 
     RECORD_DUPLICATE_CLOSED = "09b8cb7052c34c85a3e2b3c13efab302" [Info] By(Happening)
         "one of two open records of an incident was closed at a sink"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "A duplicate record of @KIND@ on @VPN_ID@ was closed at @SINK@"
+        subject "A duplicate record of @KIND@ on @SCOPE@ was closed at @SINK@"
         "Two records of one incident were open; the older one stays. Continue with that one;"
         "somebody may have been paged by both.";
 
     RECORD_LEFTOVER_CLOSED = "adca9bb50bb4448c9d37001ea42109f0" [Info] By(Happening)
         "a record that an earlier incident left open was closed at a sink"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "A record of @KIND@ on @VPN_ID@ that was left open at @SINK@ was closed"
+        subject "A record of @KIND@ on @SCOPE@ that was left open at @SINK@ was closed"
         "Its incident is over. Nothing to do.";
 
     RECORD_CLOSED_BY_OTHERS = "b8bb52d8dbb44c79837c38a99f41cb43" [Info] By(Happening)
         "somebody else closed the record of an open incident"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "Somebody closed the record of @KIND@ on @VPN_ID@ at @SINK@; the incident is still open"
+        subject "Somebody closed the record of @KIND@ on @SCOPE@ at @SINK@; the incident is still open"
         "It stays closed until the incident worsens: then a new one is created. `bothends status` shows"
         "whether the tunnels are still down.";
 
     RECORD_MISSING = "88f96b18a83147e4afa308d9c76a4243" [Warn] By(Happening)
         "the record of an incident no longer exists at a sink"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "The record of @KIND@ on @VPN_ID@ no longer exists at @SINK@"
+        subject "The record of @KIND@ on @SCOPE@ no longer exists at @SINK@"
         "It counts as closed by a person: a new one is created only if the incident worsens. If nobody"
         "deleted it, check that account and Region are still right. `bothends status` shows the incident.";
 
     RECORD_ABANDONED = "0e5d6b66281b43fb929008fe0ad28513" [Warn] By(Happening)
         "a record stays open at a sink, and its incident is no longer known"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "A record of @KIND@ on @VPN_ID@ stays open at @SINK@; its incident is unknown here"
+        subject "A record of @KIND@ on @SCOPE@ stays open at @SINK@; its incident is unknown here"
         "The connection was removed from the configuration, or the store was lost. The daemon cannot tell"
         "when it is over: compare with `bothends status`, then close the record by hand at @SINK@.";
 
     MESSAGE_DELIVERED = "ffe708bf5329419a938e73938b5afa8f" [Info] By(Happening)
         "a sink took a message about an incident"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "@SINK@ took a message about @KIND@ on @VPN_ID@"
+        subject "@SINK@ took a message about @KIND@ on @SCOPE@"
         "Nothing to do.";
 
     END_NOT_SENT = "b30f5a384dae46e39e4f628014be72a5" [Warn] By(Happening)
         "a sink rejected that an incident is over, and a later one is open"
         fields [INCIDENT KIND SCOPE SINK] some [VPN_ID]
-        subject "@SINK@ was not informed that an earlier @KIND@ on @VPN_ID@ is over"
+        subject "@SINK@ was not informed that an earlier @KIND@ on @SCOPE@ is over"
         "It rejected the message, and sending it now would close the later incident of the same kind. If"
         "the earlier one has an alert of its own at @SINK@, close it by hand.";
 
@@ -747,7 +747,7 @@ records! {
 
     STORE_SECOND_INCIDENT = "f8f64438cfac421f841fddf3991fd24b" [Warn] By(Happening)
         "a store that was unusable until now has another open incident of the same kind"
-        fields [INCIDENT KIND VPN_ID] some []
+        fields [INCIDENT KIND SCOPE] some [VPN_ID]
         subject "A second open incident was found in the store, and is closed there"
         "The file could not be used at the start, and an incident of the same kind has opened since. Check"
         "whether the record of the one that the message names is still open at a sink; if so, close it.";

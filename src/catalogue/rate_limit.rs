@@ -24,7 +24,7 @@ pub enum LimitKey {
     Quality,
     /// The cause of a tunnel's trouble.
     Cause,
-    /// The state of a kind of incident of a connection, between two records that page or resolve.
+    /// The state of a kind of incident of a scope, between two records that page or resolve.
     Condition,
     /// The growth of an incident's timeline.
     Timeline,
@@ -63,7 +63,7 @@ impl LimitKey {
         match self {
             Self::End => &["VPN_ID", "TUNNEL_IP", "END"],
             Self::Tunnel | Self::Quality | Self::Cause => &["VPN_ID", "TUNNEL_IP"],
-            Self::Condition | Self::Timeline => &["VPN_ID", "KIND"],
+            Self::Condition | Self::Timeline => &["SCOPE", "KIND"],
             Self::Check => &["VPN_ID", "TUNNEL_IP", "CHECK"],
             // A host votes for one address.
             Self::Address => &[],

@@ -48,12 +48,13 @@ const WHYS: [Why; 22] = [
     Why::Garbage,
 ];
 
-const CHANGES: [IncidentChange; 10] = [
+const CHANGES: [IncidentChange; 11] = [
     IncidentChange::Opened,
     IncidentChange::Adopted,
     IncidentChange::Confirmed,
     IncidentChange::Updated,
     IncidentChange::Worsened,
+    IncidentChange::Released,
     IncidentChange::Clearing,
     IncidentChange::Reopened,
     IncidentChange::Resolved,
@@ -70,6 +71,7 @@ pub(super) fn records() -> Vec<JournalRecord> {
     let mut records: Vec<_> = names.iter().flat_map(recorded).collect();
     records.extend(notices());
     records.extend(at_sinks());
+    records.extend(of_sinks(&fixture::incident_of_uplink()));
     records.extend(of_parts());
     records
 }
@@ -131,13 +133,15 @@ fn incidents() -> Vec<Fact> {
     let mut with = with;
     with.tunnels[0].diagnosis = Some(fixture::path_broken());
     let without = Incident { tunnels: Vec::new(), ..fixture::incident() };
-    let (scope, at) = (Scope::from(fixture::vpn()), after(600));
+    let at = after(600);
     let mut facts = Vec::new();
     for kind in Kind::ALL {
         let opens_in = Duration::from_secs(30);
-        facts.push(Fact::IncidentPending { scope: scope.clone(), kind, opens_in, at });
-        facts.push(Fact::IncidentAverted { scope: scope.clone(), kind, at });
-        for mut incident in [with.clone(), without.clone()] {
+        for scope in [Scope::Connection(fixture::vpn()), Scope::Parent(fixture::uplink())] {
+            facts.push(Fact::IncidentPending { scope: scope.clone(), kind, opens_in, at });
+            facts.push(Fact::IncidentAverted { scope, kind, at });
+        }
+        for mut incident in [with.clone(), without.clone(), fixture::incident_of_uplink()] {
             incident.id.kind = kind;
             let incident = Arc::new(incident);
             facts.extend(CHANGES.map(|change| Fact::IncidentChanged {
@@ -209,11 +213,14 @@ pub(super) fn maintenance(tunnel: &TunnelId) -> [Fact; 5] {
 fn notices() -> Vec<JournalRecord> {
     let hour = Duration::from_secs(3600);
     let (sink, incident) = (SinkId::new("webhook-2"), fixture::incident().id.clone());
+    let of_uplink = fixture::incident_of_uplink().id;
     let left = |record| Notice::LeftOpen { sink: &sink, incident: &incident, name: "Milan", record };
     let mut records: Vec<_> = [
         left(Some("bothends/vpn-0123456789abcdef0/outage")),
         left(None),
+        Notice::LeftOpen { sink: &sink, incident: &of_uplink, name: "wan1", record: None },
         Notice::StaysOpen { sink: &sink, incident: &incident, name: "Milan", record: "oi-0123456789ab" },
+        Notice::StaysOpen { sink: &sink, incident: &of_uplink, name: "wan1", record: "oi-ba9876543210" },
         Notice::Started { version: "0.1.0", vpns: 1, tunnels: 2, mode: "raise" },
         Notice::Stopping { after: hour },
         Notice::Unfinished { after: hour },
@@ -249,6 +256,21 @@ fn notices() -> Vec<JournalRecord> {
 /// Of an incident of the Board, and of one that is known no more.
 pub(super) fn at_sinks() -> Vec<JournalRecord> {
     let (incident, sink) = (fixture::incident(), SinkId::new("ops_center"));
+    let mut records = of_sinks(&incident);
+    let record = || RecordId("oi-0123456789ab".to_owned());
+    records.extend(
+        [NoticeReason::LeftOpen(Some(record())), NoticeReason::EndUnknown]
+            .map(|reason| SinkNotice { name: None, ..SinkNotice::of(&incident, &sink, reason) }.record()),
+    );
+    records.extend([Instead::Search, Instead::SendAgain].map(|instead| {
+        LedgerUnreadable { site: "milan-1", sink: &sink, instead, error: "disk I/O error" }.record()
+    }));
+    records
+}
+
+/// Everything that a sink's task says of an incident of the Board.
+pub(super) fn of_sinks(incident: &Incident) -> Vec<JournalRecord> {
+    let sink = SinkId::new("ops_center");
     let record = || RecordId("oi-0123456789ab".to_owned());
     let reasons = [
         NoticeReason::Created(record()),
@@ -266,16 +288,7 @@ pub(super) fn at_sinks() -> Vec<JournalRecord> {
         NoticeReason::SentUnwatched,
         NoticeReason::EndNotSent,
     ];
-    let mut records: Vec<_> =
-        reasons.into_iter().map(|reason| SinkNotice::of(&incident, &sink, reason).record()).collect();
-    records.extend(
-        [NoticeReason::LeftOpen(Some(record())), NoticeReason::EndUnknown]
-            .map(|reason| SinkNotice { name: None, ..SinkNotice::of(&incident, &sink, reason) }.record()),
-    );
-    records.extend([Instead::Search, Instead::SendAgain].map(|instead| {
-        LedgerUnreadable { site: "milan-1", sink: &sink, instead, error: "disk I/O error" }.record()
-    }));
-    records
+    reasons.into_iter().map(|reason| SinkNotice::of(incident, &sink, reason).record()).collect()
 }
 
 pub(super) fn of_parts() -> Vec<JournalRecord> {
@@ -302,6 +315,7 @@ pub(super) fn of_parts() -> Vec<JournalRecord> {
         }),
         StoreNotice::Full,
         StoreNotice::OpenTwice(fixture::incident().id),
+        StoreNotice::OpenTwice(fixture::incident_of_uplink().id),
     ];
     let rejected = MetricsNotice::Rejected {
         dimensions: "milan-1 vpn-1".to_owned(),

@@ -319,6 +319,7 @@ fn the_course_of_an_incident_is_recorded() {
         IncidentChange::Confirmed,
         IncidentChange::Updated,
         IncidentChange::Worsened,
+        IncidentChange::Released,
         IncidentChange::Clearing,
         IncidentChange::Reopened,
         IncidentChange::Resolved,
@@ -354,21 +355,22 @@ fn the_course_of_an_incident_is_recorded() {
     }));
     facts.push(Fact::IncidentSettled { incident, at: after(700) });
     insta::assert_snapshot!(lines(facts), @r"
-    WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was paged KIND=redundancy_lost
-    INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on KIND=outage
-    INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: no tunnel is up at both ends, and the ends do not agree; an incident opens in 15 min if this goes on KIND=one_sided
-    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened; nobody was paged KIND=outage
-    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    INFO INCIDENT_ADOPTED milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink, created 03:12:20Z; adopted: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
-    WARN INCIDENT_CONFIRMED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
-    DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines KIND=redundancy_lost
-    WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: another tunnel is down, or the same one again KIND=redundancy_lost
-    INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts KIND=redundancy_lost
-    WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: an active tunnel is down, and whether another works cannot be told KIND=redundancy_lost
-    INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began KIND=redundancy_lost
-    WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection was removed from the configuration; its records stay open: close them by hand KIND=redundancy_lost
-    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open; the host that now holds the address adopts them KIND=redundancy_lost
-    INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink has been informed that it is over KIND=redundancy_lost
+    WARN INCIDENT_MISSED milan-1: Milan DC, primary: redundancy_lost incident: both ends had tunnel 1 (203.0.113.11), tunnel 2 (203.0.113.12) down from 03:12:12Z to 03:18:40Z, while AWS could not be reached: nobody was paged SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    INFO INCIDENT_PENDING milan-1: Milan DC, primary: outage: nothing gets through the connection; an incident opens in 30 s if this goes on SCOPE=vpn-0123456789abcdef0 KIND=outage
+    INFO INCIDENT_PENDING milan-1: Milan DC, primary: one_sided: no tunnel is up at both ends, and the ends do not agree; an incident opens in 15 min if this goes on SCOPE=vpn-0123456789abcdef0 KIND=one_sided
+    INFO INCIDENT_AVERTED milan-1: Milan DC, primary: outage: over before an incident opened; nobody was paged SCOPE=vpn-0123456789abcdef0 KIND=outage
+    WARN INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; follows the incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    INFO INCIDENT_ADOPTED milan-1: Milan DC, primary: redundancy_lost incident: found open at a sink, created 03:12:20Z; adopted: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    WARN INCIDENT_CONFIRMED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: another tunnel is down, or the same one again SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN INCIDENT_RELEASED milan-1: Milan DC, primary: redundancy_lost incident: sent from here on: what withheld it is over; an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection was removed from the configuration; its records stay open: close them by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open; the host that now holds the address adopts them SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink has been informed that it is over SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     ");
 }
 
@@ -428,8 +430,8 @@ fn what_happens_to_the_daemon_is_recorded() {
     WARN UNFINISHED milan-1: shutdown timed out 4 s after the signal; unfinished requests are retried at the next start
     WARN CONFIGURATION_WARNING milan-1: [http] listen changed, which needs a restart ERROR=[http] listen changed, which needs a restart
     ERROR CANNOT_START milan-1: cannot start: a directory is no store ERROR=a directory is no store
-    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; bothends/vpn-0123456789abcdef0/outage stays open there: close it by hand KIND=redundancy_lost SINK=webhook-2
-    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; it is not known whether it was opened there: look for it and close it by hand KIND=redundancy_lost SINK=webhook-2
+    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; bothends/vpn-0123456789abcdef0/outage stays open there: close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=webhook-2
+    WARN RECORD_LEFT_OPEN milan-1: Milan DC: redundancy_lost incident: sink webhook-2 is no longer configured to take it; it is not known whether it was opened there: look for it and close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=webhook-2
     ");
 }
 
@@ -447,25 +449,39 @@ fn what_is_not_in_the_configuration_is_named_by_its_id() {
 }
 
 #[test]
+fn a_record_on_a_parent_has_its_scope_and_no_connection() {
+    let incident = fixture::incident_of_uplink();
+    let mut records = samples::of_sinks(&incident);
+    let released = IncidentChange::Released;
+    let fact = Fact::IncidentChanged { incident: Arc::new(incident), change: released, at: after(30) };
+    records.push(record(&fact, &names()).unwrap());
+    for record in records {
+        assert!(record.fields.contains(&("SCOPE", "uplink/milan-1/wan1".to_owned())), "{record:?}");
+        assert!(record.fields.iter().all(|(name, _)| *name != "VPN_ID"), "{record:?}");
+        assert!(record.message.starts_with("milan-1: wan1"), "{}", record.message);
+    }
+}
+
+#[test]
 fn what_happens_at_sinks_and_to_parts_is_recorded() {
     let of = |records: Vec<JournalRecord>| records.iter().map(shown).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(of(samples::at_sinks()), @"
-    INFO RECORD_CREATED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created record oi-0123456789ab KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_CREATED_UNCHECKED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created without checking for an existing record, because listing the records fails. If there is one, this one is closed as its duplicate KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_ADOPTED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was already open and is used KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record closed KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_DUPLICATE_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-ba9876543210, a duplicate of oi-0123456789ab KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_LEFTOVER_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-0123456789ab, which was left open KIND=redundancy_lost SINK=ops_center
-    INFO RECORD_CLOSED_BY_OTHERS milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was closed by somebody else; it stays closed until the incident worsens KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_MISSING milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab no longer exists; it counts as closed KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record (not known) stays open: close it by hand KIND=redundancy_lost SINK=ops_center
-    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent KIND=redundancy_lost SINK=ops_center
-    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: end sent KIND=redundancy_lost SINK=ops_center
-    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that this site no longer watches it KIND=redundancy_lost SINK=ops_center
-    WARN END_NOT_SENT milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: its end was rejected and is not sent; a later incident of the same kind is open KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its record oi-0123456789ab stays open: close it by hand KIND=redundancy_lost SINK=ops_center
-    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its end was not sent: close it by hand KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CREATED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created record oi-0123456789ab SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_CREATED_UNCHECKED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: created without checking for an existing record, because listing the records fails. If there is one, this one is closed as its duplicate SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_ADOPTED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was already open and is used SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record closed SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_DUPLICATE_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-ba9876543210, a duplicate of oi-0123456789ab SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_LEFTOVER_CLOSED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: closed oi-0123456789ab, which was left open SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO RECORD_CLOSED_BY_OTHERS milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab was closed by somebody else; it stays closed until the incident worsens SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_MISSING milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: record oi-0123456789ab no longer exists; it counts as closed SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record oi-0123456789ab stays open: close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: no longer known here; its record (not known) stays open: close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: end sent SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    INFO MESSAGE_DELIVERED milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: sent that this site no longer watches it SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN END_NOT_SENT milan-1: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost: ops_center: its end was rejected and is not sent; a later incident of the same kind is open SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its record oi-0123456789ab stays open: close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
+    WARN RECORD_ABANDONED milan-1: ops_center: incident vpn-0123456789abcdef0/redundancy_lost/1763781140000 is no longer known here; its end was not sent: close it by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost SINK=ops_center
     ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; open records are looked for at the sink: disk I/O error SINK=ops_center ERROR=disk I/O error
     ERROR LEDGER_UNREADABLE milan-1: ops_center: what was sent before the start cannot be read; what is open is sent again: disk I/O error SINK=ops_center ERROR=disk I/O error
     ");
@@ -479,7 +495,8 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is ENTRY=incident vpn-1/outage/0
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again ENTRY=ledger webhook vpn-1/outage/0/0
     WARN STORE_FULL store /var/lib/bothends/bothends.db: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; bothends_rollups_dropped_total counts them
-    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink KIND=redundancy_lost
+    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has uplink/milan-1/wan1/outage/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink SCOPE=uplink/milan-1/wan1 KIND=outage
     WARN METRICS_TOO_OLD metrics: 12 one-minute rollups are two weeks old by AWS's clock, the limit of CloudWatch; they are dropped
     WARN METRICS_IN_FUTURE metrics: this host's clock was ahead of AWS's: one-minute rollups dated in the future by AWS's clock are wrong and are dropped; bothends_rollups_dropped_total counts them
     WARN METRIC_REJECTED metrics: milan-1 vpn-1: CloudWatch rejects the datum RoundTripTime of 1763781124000 ms since 1970, Value(NaN); it is dropped: InvalidParameterValue METRIC=RoundTripTime DIMENSIONS=milan-1 vpn-1
