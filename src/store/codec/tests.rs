@@ -612,3 +612,34 @@ fn an_incident_of_a_release_that_did_not_judge_quality_is_read() {
     assert!(read.tunnels.iter().all(|it| (it.quality, it.quality_since) == (Quality::Unknown, None)));
     assert_eq!(read.timeline, incident.timeline);
 }
+
+/// The body of a row as releases wrote it when every incident was a connection's. It stays as it is.
+const OF_A_CONNECTION: &str = r#"{"id":{"vpn":"vpn-1","kind":"outage","opened":1799995000000},"site":"milan-1","vpn_name":"Milan \"HQ\"","state":"open","began":1799994990000,"tunnels":[],"timeline":[{"seq":0,"at":1799995000000,"what":"opened","repeats":0}],"related":{"vpn":"vpn-1","kind":"redundancy_lost","opened":1799990000000},"worsened":2,"revision":3}"#;
+
+#[test]
+fn an_incident_of_a_release_that_knew_no_parents_is_read_and_written_as_it_was() {
+    let read = read_incident(OF_A_CONNECTION, ANCHOR).unwrap();
+    let id = |kind, opened| IncidentId {
+        scope: Scope::Connection(VpnId::new("vpn-1")),
+        kind,
+        opened: Stamp::from_millis(opened),
+    };
+    let opened = Stamp::from_millis(1_799_995_000_000);
+    let expected = Incident {
+        id: id(Kind::Outage, 1_799_995_000_000),
+        site: "milan-1".into(),
+        name: "Milan \"HQ\"".into(),
+        state: IncidentState::Open,
+        began: Stamp::from_millis(1_799_994_990_000),
+        found_at: None,
+        withheld: None,
+        children: Vec::new(),
+        tunnels: Vec::new(),
+        timeline: vec![TimelineEntry { seq: 0, at: opened, what: TimelineChange::Opened, repeats: 0 }],
+        related: Some(id(Kind::RedundancyLost, 1_799_990_000_000)),
+        worsened: 2,
+        revision: 3,
+    };
+    assert_eq!(read, expected);
+    assert_eq!(serde_json::to_string(&read).unwrap(), OF_A_CONNECTION);
+}

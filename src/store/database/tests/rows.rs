@@ -6,12 +6,15 @@ use std::fmt::Write as _;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::board::{IncidentState, TunnelSnapshot};
+use crate::domain::board::{Child, IncidentState, Trouble, TunnelSnapshot, Withheld};
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
+use crate::domain::cause::Cause;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind, VpnId};
 use crate::domain::rollup::RttBin;
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
+use crate::domain::silence::SilenceId;
 use crate::domain::verdict::{Assessment, Fault, Loss};
 use crate::incident::sink::{LedgerRow, RecordId, RecordScope, StartRequest};
 use crate::store::engine::StoreEngine;
@@ -225,8 +228,66 @@ fn incidents() -> [Arc<Incident>; 4] {
     [full, bare, unwatched, missed].map(Arc::new)
 }
 
-fn ledger() -> [LedgerRow; 3] {
+fn parents() -> [ParentId; 3] {
+    let id = |kind, name: &str| ParentId { kind, site: "milan-1".into(), name: name.into() };
+    [id(ParentKind::Group, "paris"), id(ParentKind::Uplink, "wan1"), id(ParentKind::Site, "milan-1")]
+}
+
+/// Of a parent, and of a connection that it explains.
+fn of_a_parent() -> [Arc<Incident>; 2] {
+    let [group, uplink, site] = parents();
+    let changes = [
+        TimelineChange::Opened,
+        TimelineChange::Withheld { by: Withheld::Explained(site) },
+        TimelineChange::Withheld { by: Withheld::Explained(group) },
+        TimelineChange::Children {
+            down: vec!["Milan \"HQ\"".into(), "Paris".into()],
+            back: vec!["Rome".into()],
+            troubled: 2,
+            of: 3,
+        },
+        TimelineChange::Withheld { by: Withheld::Silenced(SilenceId(u32::MAX)) },
+        TimelineChange::Released,
+    ];
+    let entry = |(seq, what)| TimelineEntry { seq, at: ago(50).wall, what, repeats: 0 };
+    let child = |n: u8, trouble| Child {
+        vpn: VpnId::new(format!("vpn-{n}")),
+        name: format!("it's {n}").into(),
+        trouble,
+    };
+    let known =
+        Trouble { kind: Some(Kind::RedundancyLost), since: ago(160).wall, cause: Some(Cause::PathToAws) };
+    let unknown = Trouble { kind: None, since: ago(155).wall, cause: None };
+    let parent = Incident {
+        id: IncidentId { scope: Scope::Parent(uplink.clone()), kind: Kind::Outage, opened: ago(150).wall },
+        site: "milan-1".into(),
+        name: "wan1".into(),
+        state: IncidentState::Open,
+        began: ago(160).wall,
+        found_at: None,
+        withheld: Some(Withheld::Silenced(SilenceId(7))),
+        children: vec![child(1, Some(known)), child(2, Some(unknown)), child(3, None)],
+        tunnels: vec![],
+        timeline: (0..).zip(changes).map(entry).collect(),
+        related: None,
+        worsened: 0,
+        revision: 9,
+    };
+    let explained = Incident {
+        id: IncidentId { scope: VpnId::new("vpn-2").into(), kind: Kind::Outage, opened: ago(140).wall },
+        name: "it's 2".into(),
+        withheld: Some(Withheld::Explained(uplink)),
+        children: vec![],
+        timeline: vec![],
+        related: Some(parent.id.clone()),
+        ..parent.clone()
+    };
+    [parent, explained].map(Arc::new)
+}
+
+fn ledger() -> [LedgerRow; 4] {
     let [full, bare, ..] = incidents();
+    let [parent, _] = of_a_parent();
     let start = |kind| StartRequest {
         scope: RecordScope {
             of: VpnId::new("vpn-1").into(),
@@ -266,6 +327,18 @@ fn ledger() -> [LedgerRow; 3] {
         settled: false,
         ..adopted.clone()
     };
+    let of_parent = LedgerRow {
+        incident: parent.id.clone(),
+        start: Some(StartRequest {
+            scope: RecordScope {
+                of: parent.id.scope.clone(),
+                resource: "bothends:uplink/milan-1/wan1".into(),
+                ..start(Kind::Outage).scope
+            },
+            ..start(Kind::Outage)
+        }),
+        ..begun.clone()
+    };
     let bare = LedgerRow {
         sink: SinkId::new("webhook"),
         destination: None,
@@ -274,7 +347,7 @@ fn ledger() -> [LedgerRow; 3] {
         start: None,
         ..begun.clone()
     };
-    [adopted, begun, bare]
+    [of_parent, adopted, begun, bare]
 }
 
 fn transitions() -> Vec<Fact> {
@@ -340,7 +413,7 @@ fn write_samples(engine: &mut StoreEngine) {
     }
     let [full, bare, unwatched, missed] = incidents();
     let change = IncidentChange::Updated;
-    for incident in [full, bare] {
+    for incident in [full, bare].into_iter().chain(of_a_parent()) {
         engine.record(&Fact::IncidentChanged { incident, change, at: NOW }, NOW);
     }
     engine.record(&Fact::IncidentSettled { incident: unwatched, at: ago(30) }, NOW);
@@ -381,14 +454,17 @@ fn what_the_files_in_the_field_hold_is_read_as_it_was_meant() {
     let Found { mut remembered, ledger: found, unreadable, damage } = database.found(NOW).unwrap();
     assert_eq!((unreadable, damage), (vec![], None));
     let [full, bare, unwatched, _missed] = incidents();
-    assert_eq!(remembered.incidents, [full, Arc::clone(&bare)]);
+    let [parent, explained] = of_a_parent();
+    let open = [Arc::clone(&parent), full, Arc::clone(&bare), Arc::clone(&explained)];
+    assert_eq!(remembered.incidents, open);
     assert_eq!(found, ledger());
     let mut seen = seen();
     seen.sort();
     remembered.seen_up.sort();
     assert_eq!(remembered.seen_up, seen);
     // The first one says of itself that it was missed, like the last one.
-    let openings = [unwatched, bare].map(|it| (it.id.scope.clone(), it.id.kind, it.id.opened));
+    let openings =
+        [unwatched, bare, parent, explained].map(|it| (it.id.scope.clone(), it.id.kind, it.id.opened));
     assert_eq!(remembered.openings, openings);
     let (unsent, _sent) = rollups();
     assert_eq!(database.unsent(NOW.wall, 10).unwrap(), unsent);
