@@ -186,8 +186,10 @@ pub struct IncidentJson {
     /// Its identity: scope, kind, and when it opened.
     pub id: String,
     /// `connection`, `group`, `uplink` or `site`.
+    #[serde(default = "connection")]
     pub scope: String,
     /// The name of the connection or parent.
+    #[serde(default)]
     pub name: String,
     /// The connection's id, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -675,6 +677,10 @@ pub struct PhasesJson {
     /// A tunnel is up, but lossy, slow or uneven.
     #[serde(default = "clear")]
     pub degraded: String,
+}
+
+fn connection() -> String {
+    "connection".to_owned()
 }
 
 fn clear() -> String {

@@ -237,7 +237,7 @@ fn verdict_words(verdict: &str, why: Option<&str>, since: &str, at: &str) -> Str
 
 fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let IncidentJson {
-        id: _,
+        id,
         scope: _,
         name,
         vpn: _,
@@ -259,6 +259,8 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
     let withheld = withheld.as_ref().map(|by| format!(", not sent ({by})")).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
+    // A daemon that knew no names of incidents may still run.
+    let name = if name.is_empty() { id } else { name };
     line(
         text,
         format_args!(
@@ -367,7 +369,7 @@ mod tests {
               First: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
 
         incidents
-          redundancy_lost on vpn-0123456789abcdef0: open; began 03:12:12Z, opened 03:12:20Z
+          redundancy_lost on Milan DC, primary: open; began 03:12:12Z, opened 03:12:20Z
             record at ops_center: oi-0123456789ab
             03:12:20Z  opened
             03:12:25Z  203.0.113.12 aws unknown stale

@@ -163,6 +163,8 @@ fn the_shape_is_what_docs_status_md_says() {
       "incidents": [
         {
           "id": "vpn-0123456789abcdef0/redundancy_lost/1763781140000",
+          "scope": "connection",
+          "name": "Milan DC, primary",
           "vpn": "vpn-0123456789abcdef0",
           "kind": "redundancy_lost",
           "state": "open",
@@ -222,10 +224,96 @@ fn the_shape_is_what_docs_status_md_says() {
     "#);
 }
 
+/// Beside the incident of a connection one of its uplink.
+fn with_a_parent() -> Status {
+    let mut status = fixture::status();
+    let mut explained = fixture::incident();
+    explained.withheld = Some(Withheld::Explained(fixture::uplink()));
+    status.incidents = vec![Arc::new(explained), Arc::new(fixture::incident_of_uplink())];
+    status
+}
+
+#[test]
+fn an_incident_of_a_parent_has_its_connections_and_what_withholds_it_and_no_connection_of_its_own() {
+    let status = with_a_parent();
+    let status = StatusJson::of(&status, &[], &Records::default(), "0.1.0", "raise", fixture::after(31));
+    let [explained, parent] = &status.incidents[..] else { panic!("{:?}", status.incidents) };
+    assert_eq!(explained.withheld.as_deref(), Some("uplink/milan-1/wan1"));
+    insta::assert_snapshot!(serde_json::to_string_pretty(parent).unwrap(), @r#"
+    {
+      "id": "uplink/milan-1/wan1/outage/1763781140000",
+      "scope": "uplink",
+      "name": "wan1",
+      "kind": "outage",
+      "state": "open",
+      "began": "2025-11-22T03:12:12Z",
+      "opened": "2025-11-22T03:12:20Z",
+      "withheld": "silence 7",
+      "children": [
+        {
+          "vpn": "vpn-0123456789abcdef0",
+          "name": "Milan DC, primary",
+          "troubled": true,
+          "kind": "outage",
+          "since": "2025-11-22T03:12:12Z",
+          "cause": "path_to_aws"
+        },
+        {
+          "vpn": "vpn-0fedcba9876543210",
+          "name": "Paris",
+          "troubled": false
+        }
+      ],
+      "worsened": 0,
+      "records": [],
+      "timeline": [
+        {
+          "seq": 0,
+          "at": "2025-11-22T03:12:20Z",
+          "what": "opened",
+          "repeats": 0
+        },
+        {
+          "seq": 1,
+          "at": "2025-11-22T03:12:20Z",
+          "what": "withheld",
+          "by": "silence 7",
+          "repeats": 0
+        },
+        {
+          "seq": 2,
+          "at": "2025-11-22T03:12:25Z",
+          "what": "children",
+          "down": [
+            "Milan DC, primary"
+          ],
+          "back": [
+            "Paris"
+          ],
+          "troubled": 1,
+          "of": 2,
+          "repeats": 0
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn an_incident_of_a_daemon_that_knew_no_parents_is_read() {
+    let status =
+        StatusJson::of(&fixture::status(), &[], &Records::default(), "0.1.0", "raise", fixture::after(31));
+    let mut value = serde_json::to_value(&status.incidents[0]).unwrap();
+    let members = value.as_object_mut().unwrap();
+    assert!(members.remove("scope").is_some() && members.remove("name").is_some());
+    let read: IncidentJson = serde_json::from_value(value).unwrap();
+    assert_eq!(read, IncidentJson { name: String::new(), ..status.incidents[0].clone() });
+}
+
 #[test]
 fn what_is_written_can_be_read_back() {
     let status = StatusJson::of(
-        &fixture::status(),
+        &with_a_parent(),
         &problems(),
         &Records::default(),
         "0.1.0",
