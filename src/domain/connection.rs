@@ -226,6 +226,11 @@ impl Connection {
         used.map(carries).fold(Truth::False, Truth::or)
     }
 
+    /// Whether each of these tunnels carries traffic.
+    pub fn each_carries(&self, of: impl Fn(&Tunnel) -> bool) -> Truth {
+        self.tunnels.iter().filter(|tunnel| of(tunnel)).map(carries).fold(Truth::True, Truth::and)
+    }
+
     /// Whether our end has ever seen a tunnel Up.
     pub fn has_worked(&self) -> bool {
         self.tunnels.iter().any(|tunnel| tunnel.truth().local_seen_up)

@@ -206,13 +206,13 @@ impl Parents {
         let uplink_of = |tunnel: &Tunnel| {
             let name = tunnel.plan().uplink.as_ref()?;
             let is_it = |id: &ParentId| id.kind == ParentKind::Uplink && id.name == *name;
-            let (id, uplink) =
-                self.0.iter().find(|(id, parent)| is_it(id) && parent.plan.vpns.contains(vpn))?;
-            uplink.explains(broke(tunnel), now).then_some(id)
+            let found = self.0.iter().find(|(id, parent)| is_it(id) && parent.plan.vpns.contains(vpn))?;
+            found.1.explains(broke(tunnel), now).then_some(found)
         };
         let by_uplinks = match kind {
             Kind::Outage | Kind::RedundancyLost | Kind::OneSided => {
-                concerned.map(uplink_of).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next())
+                let each: Option<Vec<(&ParentId, &Parent)>> = concerned.map(uplink_of).collect();
+                each.and_then(|each| last_down(connection, kind, &each)).map(|(id, _)| id)
             }
             Kind::Degraded => None,
         };
@@ -392,10 +392,13 @@ impl Parent {
         let mut over = Vec::new();
         let related = self.open_incidents().map(|incident| incident.id.clone()).last();
         let mut kinds = std::mem::take(&mut self.kinds);
+        // What is open of a worse kind stands for the lesser as well.
+        let mut worse_is_open = false;
         for watch in &mut kinds {
             let kind = watch.kind();
+            let opens = if worse_is_open { Truth::False } else { self.opens(kind, explained) };
             let step = KindEvidence {
-                opens: self.opens(kind, explained),
+                opens,
                 closes: self.closes(kind, connections),
                 rules: at_once(self.plan.incident),
                 grace_until: now.mono,
@@ -404,6 +407,7 @@ impl Parent {
             let was_open = watch.incident().is_some();
             let scene = || self.scene(connections, related.clone());
             over.extend(watch.step(step, scene, now, fx));
+            worse_is_open |= watch.incident().is_some();
             if !was_open && let Some(incident) = watch.incident() {
                 let troubled = incident.children.iter().filter(|child| child.trouble.is_some());
                 self.troubled = troubled.map(|child| child.vpn.clone()).collect();
@@ -467,7 +471,15 @@ impl Parent {
         self.members(connections).map(child).collect()
     }
 
+    /// None where what is shared carries its traffic again, even while its incident is still clearing.
     fn trouble(&self, connection: &Connection) -> Option<Trouble> {
+        let carries = match self.plan.id.kind {
+            ParentKind::Uplink => connection.each_carries(|tunnel| self.is_over(tunnel)),
+            ParentKind::Site | ParentKind::Group => connection.carries(),
+        };
+        if carries == Truth::True {
+            return None;
+        }
         let of_kind = |incident: &&Arc<Incident>| KINDS.contains(&incident.id.kind);
         let open: Vec<_> = connection.open_incidents().filter(of_kind).collect();
         let concerned: Vec<&Tunnel> = match self.plan.id.kind {
@@ -563,9 +575,28 @@ impl Parent {
     }
 }
 
-/// When a tunnel's trouble began.
+/// Of the uplinks that explain an incident together the one that explains it already, or the last one that went down: with the others
+/// alone it would not be this incident.
+fn last_down<'a>(
+    connection: &Connection,
+    kind: Kind,
+    uplinks: &[(&'a ParentId, &'a Parent)],
+) -> Option<(&'a ParentId, &'a Parent)> {
+    let mut open = connection.open_incidents().filter(|incident| incident.id.kind == kind);
+    let already = open.find_map(|incident| match &incident.withheld {
+        Some(Withheld::Explained(by)) => Some(by),
+        Some(Withheld::Silenced(_)) | None => None,
+    });
+    let by_state = |(id, uplink): &&(&ParentId, &Parent)| {
+        (uplink.state == ParentState::Down, already == Some(*id), uplink.since.mono)
+    };
+    uplinks.iter().max_by_key(by_state).copied()
+}
+
+/// When a tunnel's trouble began. AWS may still say Down for a while after our end is up again.
 fn broke(tunnel: &Tunnel) -> Option<Moment> {
-    tunnel.not_passing_since().map(|since| since.mono)
+    let by_aws = || (tunnel.aws().verdict == Verdict::Down).then(|| tunnel.aws().since.mono);
+    tunnel.not_passing_since().map(|since| since.mono).or_else(by_aws)
 }
 
 /// The rules of a parent: its children have waited for `open_after` already.
