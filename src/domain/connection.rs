@@ -185,9 +185,12 @@ impl Connection {
             self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).map(Tunnel::truth).collect();
         for (index, withheld) in withheld.into_iter().enumerate() {
             let kind = self.kinds[index].kind();
+            let opens = if self.here { opens(kind, &truths, cut_off) } else { Truth::Unknown };
+            let closes = if self.here { closes(kind, &truths) } else { Truth::Unknown };
             let step = KindEvidence {
-                opens: if self.here { opens(kind, &truths, cut_off) } else { Truth::Unknown },
-                closes: if self.here { closes(kind, &truths) } else { Truth::Unknown },
+                opens,
+                closes,
+                lasts: opens != Truth::False && closes == Truth::False && self.carries() == Truth::False,
                 rules: self.plan.incident,
                 grace_until,
                 withheld,
@@ -217,7 +220,23 @@ impl Connection {
             }
             Kind::Degraded => tunnel.quality().is_degraded(),
         };
-        self.tunnels.iter().filter(|tunnel| tunnel.plan().is_used()).filter(is_concerned)
+        let concerned = move || self.tunnels.iter().filter(|it| it.plan().is_used()).filter(is_concerned);
+        // One that never answered here explains nothing of what stopped, and needs no explanation.
+        let some_worked = concerned().any(|tunnel| tunnel.truth().local_seen_up);
+        concerned().filter(move |tunnel| !some_worked || tunnel.truth().local_seen_up)
+    }
+
+    /// The kinds of its incidents that this withholds and whose condition holds.
+    pub fn held_back_by<'a>(&'a self, by: &'a Withheld) -> impl Iterator<Item = Kind> + 'a {
+        self.kinds.iter().filter(move |kind| kind.held_back_by() == Some(by)).map(KindWatch::kind)
+    }
+
+    /// What withholds its open incident of this kind, which has never been about to be over.
+    pub fn withheld_since_it_opened(&self, kind: Kind) -> Option<&Withheld> {
+        let watch = self.kinds.iter().find(|watch| watch.kind() == kind)?;
+        let incident = watch.incident()?;
+        let recovered = incident.timeline.iter().any(|entry| entry.what == TimelineChange::Clearing);
+        incident.withheld.as_ref().filter(|_| !recovered)
     }
 
     /// Whether a tunnel carries traffic; false if none does.

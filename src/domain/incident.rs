@@ -57,6 +57,8 @@ pub struct KindEvidence {
     pub grace_until: Moment,
     /// What withholds the record of an incident of this kind now.
     pub withheld: Option<Withheld>,
+    /// Whether what both ends agreed on lasts by our end, as far as AWS does not contradict: it may have fallen silent since.
+    pub lasts: bool,
 }
 
 /// The phase machine of one kind and scope.
@@ -66,6 +68,8 @@ pub struct KindWatch {
     kind: Kind,
     state: WatchState,
     openings: VecDeque<Moment>,
+    /// Whether the condition held in the last step.
+    holds: bool,
 }
 
 impl KindWatch {
@@ -75,7 +79,7 @@ impl KindWatch {
             story: Story::resume(incident),
             confirming: Hold::default(),
         });
-        Self { scope, kind, state, openings }
+        Self { scope, kind, state, openings, holds: false }
     }
 
     /// Which kind.
@@ -101,6 +105,11 @@ impl KindWatch {
         }
     }
 
+    /// What withholds the record of the open incident, while its condition holds.
+    pub fn held_back_by(&self) -> Option<&Withheld> {
+        self.incident().filter(|_| self.holds)?.withheld.as_ref()
+    }
+
     /// Whether an open incident's record is withheld.
     pub fn is_withheld(&self) -> bool {
         self.incident().is_some_and(|incident| incident.withheld.is_some())
@@ -122,6 +131,7 @@ impl KindWatch {
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
+        self.holds = step.opens == Truth::True;
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => {
                 if step.opens == Truth::True
@@ -356,6 +366,14 @@ impl KindWatch {
     }
 }
 
+/// Whether an incident that nothing withholds any more is sent. After a silence both ends must say so.
+fn is_released(by: &Withheld, step: &KindEvidence) -> bool {
+    match by {
+        Withheld::Explained(_) => step.opens == Truth::True || step.lasts,
+        Withheld::Silenced(_) => step.opens == Truth::True,
+    }
+}
+
 /// What withholds the record changes, or ends. Then the record is created if the condition holds; an incident that is
 /// about to be over stays as it is.
 fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
@@ -366,7 +384,7 @@ fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) 
             story.withhold(other.clone(), now.wall);
             report(story, IncidentChange::Updated, now, fx);
         }
-        None if step.opens == Truth::True => {
+        None if is_released(by, step) => {
             story.release(now.wall);
             report(story, IncidentChange::Released, now, fx);
         }

@@ -3,8 +3,8 @@
 //! | parent | it is down when | it is up again when |
 //! |---|---|---|
 //! | uplink | no tunnel over it is Up by our end, one is Down, no outside address of AWS and no reference answers, and a reference or the interface is known to be gone | a tunnel over it is Up, or an outside address or a reference answers |
-//! | site | every connection that has ever worked does not carry traffic, and not only because of uplinks | at least half of them carry |
-//! | group | no connection of it carries traffic | one does |
+//! | site | every connection that has ever worked does not carry traffic, and not only because of uplinks | one carries |
+//! | group | the same of its own connections | one carries |
 //!
 //! What is known of a parent stays known until the evidence says otherwise. Only what is down, or was until a moment ago, explains
 //! an incident; a parent that may be down explains nothing. Three rules hold at any time:
@@ -13,7 +13,7 @@
 //!    will have, the record of the parent's incident ([`Board`](super::board::Board)).
 //! 2. *Resolving is never withheld.* A withheld incident ends by its own closing condition.
 //! 3. *What is still down when its parent is up again is sent*: what broke before that as soon as the parent has been up for
-//!    `resolve_after`, or when its incident is resolved, whichever is first; what broke later at once.
+//!    `resolve_after`, because tunnels need a while to come back, and AWS to say so; what broke later at once.
 //!
 //! A parent's incident opens with the first child that it explains, so that both ends agree on it, and has the worst kind among
 //! those. Of a group the kind is its own: some of its connections, or all.
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::{Child, Incident, IncidentId, TimelineChange, Trouble, Withheld};
+use super::carrying::Carrying;
 use super::cause::{Cause, Sign, UplinkSign};
 use super::condition::Truth;
 use super::connection::Connection;
@@ -126,8 +127,13 @@ impl Parents {
 
     /// Another host votes from now on; returns the incidents that were open.
     pub fn hand_over(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
-        let kinds = self.0.values_mut().flat_map(|parent| &mut parent.kinds);
-        kinds.filter_map(|kind| kind.leave(now, fx)).collect()
+        let mut over = Vec::new();
+        for parent in self.0.values_mut() {
+            parent.state = ParentState::Unknown;
+            parent.since = now;
+            over.extend(parent.kinds.iter_mut().filter_map(|kind| kind.leave(now, fx)));
+        }
+        over
     }
 
     /// The open incidents.
@@ -168,6 +174,11 @@ impl Parents {
         if let Some(watch) = parent.kinds.iter_mut().find(|watch| watch.kind() == kind) {
             watch.adopt(sink, created, scene, now, fx);
         }
+        if parent.state == ParentState::Unknown {
+            // The host that started the record has seen it down.
+            parent.state = ParentState::Down;
+            parent.since = now;
+        }
     }
 
     /// Judges the parents of these connections after they were judged.
@@ -178,19 +189,20 @@ impl Parents {
         for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Uplink)) {
             parent.judge(connections, now);
         }
+        // Those that were down until a moment ago still explain why nothing carries.
         let down: BTreeSet<Arc<str>> = self
             .0
             .iter()
-            .filter(|(id, parent)| id.kind == ParentKind::Uplink && parent.state == ParentState::Down)
+            .filter(|(id, parent)| id.kind == ParentKind::Uplink && parent.explains_any(now.mono))
             .map(|(id, _)| Arc::clone(&id.name))
             .collect();
         for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Site)) {
-            parent.judge(connections, now);
             let over_one =
                 |tunnel: &Tunnel| tunnel.plan().uplink.as_ref().is_some_and(|uplink| down.contains(uplink));
             let idle = |connection| Connection::concerned(connection, Kind::Outage);
             let beneath_uplinks = parent.members(connections).flat_map(idle).all(over_one);
             parent.beneath_uplinks = beneath_uplinks;
+            parent.judge(connections, now);
         }
         for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Group)) {
             parent.judge(connections, now);
@@ -203,11 +215,14 @@ impl Parents {
         let mut of_connection = self.0.iter().filter(|(_, parent)| parent.plan.vpns.contains(vpn));
         let mut concerned = connection.concerned(kind).peekable();
         concerned.peek()?;
+        let by = connection.withheld_since_it_opened(kind);
+        let is_already = |id: &ParentId| matches!(by, Some(Withheld::Explained(known)) if known == id);
         let uplink_of = |tunnel: &Tunnel| {
             let name = tunnel.plan().uplink.as_ref()?;
             let is_it = |id: &ParentId| id.kind == ParentKind::Uplink && id.name == *name;
             let found = self.0.iter().find(|(id, parent)| is_it(id) && parent.plan.vpns.contains(vpn))?;
-            found.1.explains(broke(tunnel), now).then_some(found)
+            let already = is_already(found.0);
+            found.1.explains(broke(tunnel), already, now).then_some(found)
         };
         let by_uplinks = match kind {
             Kind::Outage | Kind::RedundancyLost | Kind::OneSided => {
@@ -219,7 +234,7 @@ impl Parents {
         let first_broke = || connection.concerned(kind).filter_map(broke).min();
         let by_others = |(id, parent): (&'_ ParentId, &Parent)| match (id.kind, kind) {
             (ParentKind::Site, Kind::Outage | Kind::OneSided) => {
-                !parent.beneath_uplinks && parent.explains(first_broke(), now)
+                !parent.beneath_uplinks && parent.explains(first_broke(), is_already(id), now)
             }
             (ParentKind::Group, Kind::Outage) => true,
             (ParentKind::Uplink, _)
@@ -277,7 +292,11 @@ impl Parent {
             })
             .collect();
         let left: Vec<&Arc<Incident>> = kinds.iter().filter_map(KindWatch::incident).collect();
-        let state = if left.is_empty() { ParentState::Unknown } else { ParentState::Down };
+        let is_down = match plan.id.kind {
+            ParentKind::Uplink | ParentKind::Site => !left.is_empty(),
+            ParentKind::Group => left.iter().any(|incident| incident.id.kind == Kind::Outage),
+        };
+        let state = if is_down { ParentState::Down } else { ParentState::Unknown };
         let troubled = left.iter().flat_map(|incident| &incident.children);
         let troubled =
             troubled.filter(|child| child.trouble.is_some()).map(|child| child.vpn.clone()).collect();
@@ -308,8 +327,14 @@ impl Parent {
     fn judge(&mut self, connections: &Connections, now: Now) {
         let found = match self.plan.id.kind {
             ParentKind::Uplink => self.uplink_state(connections, now.mono),
-            ParentKind::Site => self.site_state(connections),
-            ParentKind::Group => self.group_state(connections),
+            ParentKind::Site => match self.common_state(connections) {
+                // That is the uplinks' outage, until a connection has carried in between.
+                Some(ParentState::Down) if self.beneath_uplinks && !self.has_incident() => {
+                    Some(ParentState::Unknown)
+                }
+                found => found,
+            },
+            ParentKind::Group => self.common_state(connections),
         };
         if let Some(state) = found.filter(|state| *state != self.state) {
             self.state = state;
@@ -318,40 +343,45 @@ impl Parent {
     }
 
     fn uplink_state(&self, connections: &Connections, now: Moment) -> Option<ParentState> {
-        let (mut down, mut silent) = (false, false);
-        for tunnel in self.members(connections).flat_map(Connection::tunnels).filter(|it| self.is_over(it)) {
-            match tunnel.local().verdict {
-                Verdict::Up => return Some(ParentState::Up),
-                Verdict::Down => down = true,
-                Verdict::Unknown(_) => {}
-            }
-            match tunnel.uplink_sign(now) {
+        let over: Vec<&Tunnel> =
+            self.members(connections).flat_map(Connection::tunnels).filter(|it| self.is_over(it)).collect();
+        let carries = |tunnel: &&Tunnel| {
+            tunnel.local().verdict == Verdict::Up || tunnel.carrying() == Carrying::Carrying
+        };
+        if over.iter().any(carries) {
+            return Some(ParentState::Up);
+        }
+        // What a look has seen before the last of them broke says nothing.
+        let down = over.iter().filter(|tunnel| tunnel.local().verdict == Verdict::Down);
+        let broke = down.filter_map(|tunnel| tunnel.broken_since(now)).max()?;
+        let mut silent = false;
+        for tunnel in over {
+            match tunnel.uplink_sign(broke) {
                 Sign::Seen(UplinkSign::Answers) => return Some(ParentState::Up),
                 Sign::Seen(UplinkSign::Silent) => silent = true,
                 Sign::Awaited | Sign::Dark => {}
             }
         }
-        (down && silent).then_some(ParentState::Down)
+        silent.then_some(ParentState::Down)
     }
 
-    fn site_state(&self, connections: &Connections) -> Option<ParentState> {
-        let carry: Vec<Truth> = self
-            .members(connections)
-            .filter(|connection| connection.has_worked())
-            .map(Connection::carries)
-            .collect();
-        let working = carry.iter().filter(|carries| **carries == Truth::True).count();
-        if carry.len() > 1 && carry.iter().all(|carries| *carries == Truth::False) {
-            Some(ParentState::Down)
-        } else if working > 0 && working * 2 >= carry.len() {
-            Some(ParentState::Up)
-        } else {
-            None
+    /// The connections that have ever worked: others have nothing to lose.
+    fn that_worked<'a>(&self, connections: &'a Connections) -> impl Iterator<Item = &'a Connection> {
+        self.members(connections).filter(|connection| connection.has_worked())
+    }
+
+    /// Of a site or a group.
+    fn common_state(&self, connections: &Connections) -> Option<ParentState> {
+        let least = match self.plan.id.kind {
+            ParentKind::Group => 1,
+            // One connection's trouble is its own.
+            ParentKind::Site | ParentKind::Uplink => 2,
+        };
+        let carry: Vec<Truth> = self.that_worked(connections).map(Connection::carries).collect();
+        if carry.len() < least {
+            return None;
         }
-    }
-
-    fn group_state(&self, connections: &Connections) -> Option<ParentState> {
-        match self.members(connections).map(Connection::carries).fold(Truth::False, Truth::or) {
+        match carry.into_iter().fold(Truth::False, Truth::or) {
             Truth::True => Some(ParentState::Up),
             Truth::False => Some(ParentState::Down),
             Truth::Unknown => None,
@@ -363,15 +393,28 @@ impl Parent {
         tunnel.plan().is_used() && tunnel.plan().uplink.as_ref() == Some(&self.plan.id.name)
     }
 
-    /// Whether it explains the trouble of a tunnel, or of a connection, that broke at this moment.
-    fn explains(&self, broke: Option<Moment>, now: Moment) -> bool {
+    fn has_incident(&self) -> bool {
+        self.open_incidents().next().is_some()
+    }
+
+    /// Whether it is down, or was until a moment ago.
+    fn explains_any(&self, now: Moment) -> bool {
+        match self.state {
+            ParentState::Down => true,
+            ParentState::Up => self.has_incident() && now < self.explains_until(),
+            ParentState::Unknown => false,
+        }
+    }
+
+    /// Whether it explains the trouble of a tunnel, or of a connection, that broke at this moment. `already`: it has explained it
+    /// until now, without a recovery that both ends saw. A tunnel that comes back may drop once more.
+    fn explains(&self, broke: Option<Moment>, already: bool, now: Moment) -> bool {
         match self.state {
             ParentState::Down => true,
             ParentState::Unknown => false,
             ParentState::Up => {
-                self.open_incidents().next().is_some()
-                    && now < self.explains_until()
-                    && broke.is_some_and(|broke| broke < self.since.mono)
+                let before = broke.is_some_and(|broke| broke < self.since.mono);
+                now < self.explains_until() && (already || (before && self.has_incident()))
             }
         }
     }
@@ -403,6 +446,7 @@ impl Parent {
                 rules: at_once(self.plan.incident),
                 grace_until: now.mono,
                 withheld: None,
+                lasts: false,
             };
             let was_open = watch.incident().is_some();
             let scene = || self.scene(connections, related.clone());
@@ -419,11 +463,11 @@ impl Parent {
         over
     }
 
-    /// The worst kind of the incidents that it explains.
+    /// The worst kind of the incidents that it explains and that are not about to be over.
     fn explained(&self, id: &ParentId, connections: &Connections) -> Option<Kind> {
-        let by_this = Some(Withheld::Explained(id.clone()));
-        let incidents = self.members(connections).flat_map(Connection::open_incidents);
-        incidents.filter(|incident| incident.withheld == by_this).map(|incident| incident.id.kind).min()
+        let by_this = Withheld::Explained(id.clone());
+        let worst = |connection: &Connection| connection.held_back_by(&by_this).min();
+        self.members(connections).filter_map(worst).min()
     }
 
     fn opens(&self, kind: Kind, explained: Option<Kind>) -> Truth {
@@ -441,7 +485,7 @@ impl Parent {
     fn closes(&self, kind: Kind, connections: &Connections) -> Truth {
         match (self.plan.id.kind, kind) {
             (ParentKind::Group, Kind::RedundancyLost) => {
-                self.members(connections).map(Connection::carries).fold(Truth::True, Truth::and)
+                self.that_worked(connections).map(Connection::carries).fold(Truth::True, Truth::and)
             }
             (ParentKind::Group, _) | (ParentKind::Uplink | ParentKind::Site, _) => match self.state {
                 ParentState::Up => Truth::True,
@@ -503,7 +547,7 @@ impl Parent {
 
     /// Brings the list of connections in its incidents up to date, seldom enough that a storm is a few entries.
     fn list(&mut self, connections: &Connections, now: Now, fx: &mut Effects) {
-        if self.open_incidents().next().is_none() || self.listed_again_at().is_some_and(|at| now.mono < at) {
+        if !self.has_incident() || self.listed_again_at().is_some_and(|at| now.mono < at) {
             return;
         }
         let children = self.children(connections);
@@ -522,18 +566,15 @@ impl Parent {
             troubled: count(troubled.len()),
             of: count(children.len()),
         });
-        let mut changed = false;
         for story in self.kinds.iter_mut().filter_map(KindWatch::story_mut) {
-            changed |= story.set_children(children.clone());
+            story.set_children(children.clone());
             if let Some(entry) = &entry {
                 story.add(entry.clone(), now.wall);
                 let (incident, change) = (Arc::clone(story.incident()), IncidentChange::Updated);
                 fx.facts.push_back(Fact::IncidentChanged { incident, change, at: now });
             }
         }
-        if changed {
-            self.listed = Some(now.mono);
-        }
+        self.listed = Some(now.mono);
         self.troubled = troubled;
     }
 
@@ -545,13 +586,12 @@ impl Parent {
     fn due(&self, id: &ParentId, connections: &Connections, now: Moment) -> Option<Moment> {
         let rules = at_once(self.plan.incident);
         let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&rules, now));
-        let is_open = self.open_incidents().next().is_some();
         let looked_at = match (id.kind, self.state) {
             (ParentKind::Uplink, ParentState::Down) => Some(now + LOOKED_AT_EVERY),
             (ParentKind::Uplink, ParentState::Up | ParentState::Unknown)
             | (ParentKind::Site | ParentKind::Group, _) => None,
         };
-        let listed = self.listed_again_at().filter(|at| is_open && *at > now);
+        let listed = self.listed_again_at().filter(|at| self.has_incident() && *at > now);
         let explains_until = match self.state {
             ParentState::Up if self.explained(id, connections).is_some() => {
                 // Just after the end, so that it is over then.

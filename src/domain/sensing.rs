@@ -474,8 +474,14 @@ impl Sensing {
         }
         let mut looks = self.path.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
         let reached = |look: &Result<Path, Unavailable>| {
-            let path = look.as_ref().ok()?;
-            Some(path.references.iter().any(|(_, reach)| answers(*reach)))
+            let mut answered = look.as_ref().ok()?.references.iter().filter_map(|(_, reach)| match reach {
+                Reach::Answers { .. } => Some(true),
+                Reach::Silent | Reach::NoRoute => Some(false),
+                // Nothing has left: nothing can be said.
+                Reach::Blocked | Reach::NotSent => None,
+            });
+            let first = answered.next()?;
+            Some(first || answered.any(|answers| answers))
         };
         let (last, before) = (looks.next().map(reached), looks.next().map(reached));
         match (last, before) {

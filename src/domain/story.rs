@@ -151,15 +151,14 @@ impl Story {
         self.add(TimelineChange::Released, at);
     }
 
-    /// The connections of a parent as they stand; returns whether anything changed.
-    pub fn set_children(&mut self, children: Vec<Child>) -> bool {
+    /// The connections of a parent as they stand.
+    pub fn set_children(&mut self, children: Vec<Child>) {
         if self.incident.children == children {
-            return false;
+            return;
         }
         let incident = Arc::make_mut(&mut self.incident);
         incident.children = children;
         incident.revision += 1;
-        true
     }
 
     /// Sets the new state.

@@ -756,9 +756,8 @@ impl Tunnel {
         self.sensing.outside_sign(since)
     }
 
-    /// What its looks say of its uplink since it broke: nothing where it is not broken.
-    pub fn uplink_sign(&self, now: Moment) -> Sign<UplinkSign> {
-        let Some(since) = self.broken_since(now) else { return Sign::Dark };
+    /// What its looks say of its uplink since a moment.
+    pub fn uplink_sign(&self, since: Moment) -> Sign<UplinkSign> {
         let gone = self.sensing.interface(since).map(|link| link != Link::Up);
         match (self.sensing.outside_sign(since), self.sensing.references_sign(since)) {
             (Sign::Seen(OutsideSign::Answers), _) => Sign::Seen(UplinkSign::Answers),

@@ -138,7 +138,11 @@ fn both_uplinks_cut_at_once_are_no_page_of_the_site_and_none_of_a_connection() {
     site.cut("wan1");
     site.cut("wan2");
     site.run(600);
-    assert!(site.paged().iter().all(|(scope, kind)| *kind == Kind::Outage && (*scope == wan1() || *scope == wan2())));
+    assert!(
+        site.paged()
+            .iter()
+            .all(|(scope, kind)| *kind == Kind::Outage && (*scope == wan1() || *scope == wan2()))
+    );
     assert!((1..=2).contains(&site.paged().len()), "{:?}", site.paged());
     site.heal();
     site.run(900);

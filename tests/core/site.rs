@@ -359,7 +359,8 @@ impl Site {
     pub fn pages(&self) -> Vec<Page> {
         let mut paged = BTreeSet::new();
         let page = |(at, incident, _): (Moment, &Arc<Incident>, IncidentChange)| {
-            let first = incident.is_open() && incident.withheld.is_none() && paged.insert(incident.id.clone());
+            let first =
+                incident.is_open() && incident.withheld.is_none() && paged.insert(incident.id.clone());
             first.then(|| Page { at, scope: incident.id.scope.clone(), kind: incident.id.kind })
         };
         self.changes().filter_map(page).collect()

@@ -43,8 +43,14 @@ impl Rig {
     }
 
     fn step(&mut self, opens: Truth, closes: Truth) -> Option<Arc<Incident>> {
-        let step =
-            KindEvidence { opens, closes, rules: RULES, grace_until: self.grace_until, withheld: None };
+        let step = KindEvidence {
+            opens,
+            closes,
+            rules: RULES,
+            grace_until: self.grace_until,
+            withheld: None,
+            lasts: false,
+        };
         let scene = || Scene {
             site: "site".into(),
             name: "vpn".into(),
