@@ -35,10 +35,11 @@ test: setup templates rules ## install what the tests need, run every test, the 
 templates: ## lint the CloudFormation templates and check their IAM
 	@python=$$(tests/setup.sh cfn-lint) && PYTHONDONTWRITEBYTECODE=1 "$$python" -m unittest discover -q -s tests/aws
 
-rules: ## check the Prometheus rules and what each alert fires on
+rules: ## check the Prometheus rules, what each alert fires on, and what Alertmanager inhibits
 	@tests/setup.sh prometheus
 	promtool check rules packaging/prometheus/rules.yaml
 	promtool test rules tests/prometheus/*.yaml
+	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -q -s tests/prometheus
 
 soak: ## random cases of the properties once, then random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
 	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); set -x; \

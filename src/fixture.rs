@@ -17,9 +17,10 @@ use crate::domain::names::{
 use crate::domain::quality::{Bound, Degradation, Measured, Quality};
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
-use crate::domain::silence::SilenceId;
+use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::status::{
-    CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
+    CheckStatus, ParentState, ParentStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus,
+    VpnStatus,
 };
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
@@ -207,6 +208,26 @@ pub(crate) fn incident_of_uplink() -> Incident {
     }
 }
 
+/// The uplink of four connections is down: two of them do not carry traffic, the third has no incident so far.
+pub(crate) fn uplink_incident() -> Incident {
+    let trouble = |kind| Trouble { kind, since: after(3).wall, cause: Some(Cause::UplinkDown) };
+    let child = |vpn: &str, name: &str, trouble| Child { vpn: VpnId::new(vpn), name: name.into(), trouble };
+    let opened = TimelineEntry { seq: 0, at: after(20).wall, what: TimelineChange::Opened, repeats: 0 };
+    Incident {
+        id: IncidentId { scope: Scope::Parent(uplink()), kind: Kind::Outage, opened: after(20).wall },
+        name: "wan1".into(),
+        tunnels: Vec::new(),
+        children: vec![
+            child(vpn().as_str(), "Milan DC, primary", Some(trouble(Some(Kind::Outage)))),
+            child("vpn-0b", "Paris", Some(trouble(Some(Kind::Outage)))),
+            child("vpn-0c", "Rome", Some(trouble(None))),
+            child("vpn-0d", "Turin", None),
+        ],
+        timeline: vec![opened],
+        ..incident()
+    }
+}
+
 /// Tunnel 1 is slower than usual.
 pub(crate) const fn slow() -> Degradation {
     Degradation::Latency {
@@ -252,6 +273,7 @@ pub(crate) fn status() -> Status {
             id: tunnel(1),
             name: "tunnel 1".into(),
             role: Role::Active,
+            uplink: Some("wan1".into()),
             local: local_down(),
             aws: aws(Verdict::Down),
             assessment: Assessment::Down,
@@ -271,6 +293,7 @@ pub(crate) fn status() -> Status {
             id: tunnel(2),
             name: "tunnel 2".into(),
             role: Role::Standby,
+            uplink: None,
             local: local_up(),
             aws: aws(Verdict::Unknown(Why::NotAsked)),
             assessment: Assessment::Blind,
@@ -319,5 +342,50 @@ pub(crate) fn status() -> Status {
             refusals_in_row: 0,
             cut_off: false,
         }],
+    }
+}
+
+/// The same with what its connections share: the uplink is down and its incident explains the connection's; the connection's group
+/// is silenced.
+pub(crate) fn site() -> Status {
+    let parent = |kind, name: &str, state, phase| ParentStatus {
+        id: ParentId { kind, site: "milan-1".into(), name: name.into() },
+        state,
+        since: after(7),
+        vpns: vec![(vpn(), "Milan DC, primary".into()), (VpnId::new("vpn-0b"), "Paris".into())],
+        phases: vec![
+            (Kind::Outage, phase),
+            (Kind::RedundancyLost, Phase::Clear),
+            (Kind::OneSided, Phase::Clear),
+        ],
+    };
+    let explained = Incident { withheld: Some(Withheld::Explained(uplink())), ..incident() };
+    Status {
+        parents: vec![
+            parent(ParentKind::Group, "hubs", ParentState::Up, Phase::Clear),
+            parent(ParentKind::Uplink, "wan1", ParentState::Down, Phase::Open),
+            parent(ParentKind::Site, "milan-1", ParentState::Unknown, Phase::Clear),
+        ],
+        silences: [silence()].into(),
+        incidents: vec![Arc::new(uplink_incident()), Arc::new(explained)],
+        ..status()
+    }
+}
+
+/// From 10 s to an hour after the start.
+pub(crate) fn silence() -> Silence {
+    Silence {
+        id: SilenceId(3),
+        of: SilenceScope::Parent(ParentId {
+            kind: ParentKind::Group,
+            site: "milan-1".into(),
+            name: "hubs".into(),
+        }),
+        from: after(10).wall,
+        until: after(3600).wall,
+        weekly: Some("Europe/Rome".into()),
+        reason: "change 4711".into(),
+        by: 1000,
+        added: start().wall,
     }
 }

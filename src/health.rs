@@ -3,6 +3,7 @@
 
 pub mod overview;
 pub mod readiness;
+pub mod silenced;
 #[cfg(test)]
 mod tests;
 

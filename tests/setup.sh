@@ -5,7 +5,7 @@
 #   setup.sh boot         the same, and the tools for booting a systemd in a container
 #   setup.sh arm64        the tools for building and testing the package for arm64
 #   setup.sh lintian      the checker of Debian packages
-#   setup.sh prometheus   the tool for testing the Prometheus rules
+#   setup.sh prometheus   the tools for testing the rules of Prometheus and of Alertmanager
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
 #            cargo-deb, which makes the Debian package, cargo-cyclonedx, which makes its bill of materials, and
 #            cargo-fuzz, the driver of "make fuzz"
@@ -28,7 +28,7 @@ apt_packages() {
   (( ${#missing[@]} )) || return 0
   [[ $EUID == 0 ]] || { echo "setup: needs root to install ${missing[*]}" >&2; exit 77; }
   echo "setup: installing ${missing[*]}"
-  for p in charon-systemd:strongswan bird2:bird frr:frr prometheus:prometheus; do
+  for p in charon-systemd:strongswan bird2:bird frr:frr prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager; do
     installed "${p%%:*}" || fresh+=("${p##*:}")
   done
   # The lab starts its own charons and BIRDs, and the rules need no server; this machine's must not start, here or at the next boot.
@@ -89,7 +89,8 @@ case ${1:-} in
   '')              apt_packages "${packages[@]}" ;;
   boot)            apt_packages "${packages[@]}" "${boot[@]}" ;;
   lintian)         apt_packages lintian ;;
-  prometheus)      command -v promtool >/dev/null || apt_packages prometheus ;;
+  prometheus)      command -v promtool >/dev/null || apt_packages prometheus
+                   command -v amtool >/dev/null || apt_packages prometheus-alertmanager ;;
   arm64)           apt_packages qemu-user-static "${boot[@]}" ;;
   cargo-deny)      cargo_tool cargo-deny "$cargo_deny" ;;
   cargo-deb)       cargo_tool cargo-deb "$cargo_deb" ;;

@@ -1,4 +1,4 @@
-//! Facts of the core, incidents among them, as journal records.
+//! Facts of the core as journal records; those on incidents are worded in [`incident`](super::incident).
 //!
 //! A record reports one transition; single echoes have none. WARNING: someone should look today. ERROR: the daemon cannot do
 //! its job.
@@ -9,15 +9,14 @@ use std::net::IpAddr;
 use log::Level;
 
 use crate::catalogue::cause;
+use crate::catalogue::incident::{about_incident, condition, incident_changed, missed};
 use crate::catalogue::message_id::MessageId;
-use crate::catalogue::phrases::{Names, count, degradation, duration, time, view, whose};
+use crate::catalogue::phrases::{Names, degradation, duration, time, view};
 use crate::catalogue::record::JournalRecord;
 use crate::clock::rfc3339;
-use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
-use crate::domain::carrying::Traffic;
-use crate::domain::cause::{Cause, Diagnosis};
+use crate::domain::cause::Diagnosis;
 use crate::domain::event::SeenUp;
-use crate::domain::fact::{Fact, IncidentChange};
+use crate::domain::fact::Fact;
 use crate::domain::maintenance::{Maintenance, MaintenanceNews, MaintenanceState};
 use crate::domain::names::{CheckKind, End, Kind, Role, SourceId, TunnelId};
 use crate::domain::quality::Quality;
@@ -80,7 +79,11 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
             scope,
             *kind,
             MessageId::INCIDENT_PENDING,
-            &format!("{}; an incident opens in {} if this goes on", meaning(*kind), duration(*opens_in)),
+            &format!(
+                "{}; an incident opens in {} if this goes on",
+                condition(scope, *kind),
+                duration(*opens_in)
+            ),
         )),
         Fact::IncidentAverted { scope, kind, at: _ } => Some(about_scope(
             names,
@@ -342,202 +345,4 @@ fn evidence_unusable(names: &Names, source: &SourceId, tunnel: &TunnelId, verdic
         .with("END", End::Aws.as_str())
         .with("VERDICT", verdict.as_str())
         .with("ERROR", why)
-}
-
-pub(super) fn incident_changed(incident: &Incident, change: IncidentChange, at: Now) -> JournalRecord {
-    let (id, text) = match change {
-        IncidentChange::Opened => (MessageId::INCIDENT_OPENED, opened(incident, at)),
-        IncidentChange::Adopted => (MessageId::INCIDENT_ADOPTED, adopted(incident, at)),
-        IncidentChange::Confirmed => {
-            let text = format!("this site sees it too: {}", stands(incident));
-            (MessageId::INCIDENT_CONFIRMED, text)
-        }
-        IncidentChange::Updated => {
-            let text = format!("its timeline has {}", count(incident.timeline.len(), "line"));
-            (MessageId::INCIDENT_UPDATED, text)
-        }
-        IncidentChange::Worsened => {
-            (MessageId::INCIDENT_WORSENED, "worse: another tunnel is down, or the same one again".to_owned())
-        }
-        IncidentChange::Released => (
-            MessageId::INCIDENT_RELEASED,
-            format!("sent from here on: what withheld it is over; {}", stands(incident)),
-        ),
-        IncidentChange::Clearing => {
-            let text = format!("{}; it is resolved if that lasts", relief(incident.id.kind));
-            (MessageId::INCIDENT_CLEARING, text)
-        }
-        IncidentChange::Reopened => {
-            let text = format!("not over: {}", stands(incident));
-            (MessageId::INCIDENT_REOPENED, text)
-        }
-        IncidentChange::Resolved => {
-            let lasted = duration(at.wall.since(incident.began));
-            (MessageId::INCIDENT_RESOLVED, format!("resolved, {lasted} after it began"))
-        }
-        IncidentChange::HandedOver => (
-            MessageId::INCIDENT_HANDED_OVER,
-            "handed over: its records stay open; the host that now holds the address adopts them".to_owned(),
-        ),
-        IncidentChange::Unwatched => (
-            MessageId::INCIDENT_UNWATCHED,
-            "its connection was removed from the configuration; its records stay open: close them by hand"
-                .to_owned(),
-        ),
-    };
-    let record = about_incident(incident, id, &text);
-    match change {
-        IncidentChange::Opened | IncidentChange::Adopted => {
-            let record = record.with("TUNNELS", snapshots(incident));
-            let named = incident.tunnels.iter().filter_map(|tunnel| tunnel.diagnosis.as_ref());
-            let mut named = named.map(|diagnosis| diagnosis.cause);
-            match named.find(|cause| *cause != Cause::Unknown) {
-                Some(cause) => record.with("CAUSE", cause.as_str()),
-                None => record,
-            }
-        }
-        // The ends' verdicts at the opening are out of date by now.
-        IncidentChange::Confirmed
-        | IncidentChange::Updated
-        | IncidentChange::Worsened
-        | IncidentChange::Released
-        | IncidentChange::Clearing
-        | IncidentChange::Reopened
-        | IncidentChange::Resolved
-        | IncidentChange::Unwatched
-        | IncidentChange::HandedOver => record,
-    }
-}
-
-/// Each tunnel as both ends saw it when the incident opened, or was adopted.
-fn snapshots(incident: &Incident) -> String {
-    let tunnels: Vec<_> = incident.tunnels.iter().map(snapshot).collect();
-    tunnels.join(", ")
-}
-
-fn opened(incident: &Incident, at: Now) -> String {
-    let Incident {
-        id: _,
-        site: _,
-        name: _,
-        state: _,
-        began,
-        found_at: _,
-        withheld: _,
-        children: _,
-        tunnels: _,
-        timeline: _,
-        related,
-        worsened: _,
-        revision: _,
-    } = incident;
-    let mut text = format!("{} since {}: {}", stands(incident), time(*began, at.wall), snapshots(incident));
-    if let Some(related) = related {
-        text.push_str("; follows the incident ");
-        text.push_str(&related.to_string());
-    }
-    text
-}
-
-pub(super) fn missed(incident: &Incident, at: Now) -> String {
-    let tunnels: Vec<_> =
-        incident.tunnels.iter().map(|tunnel| format!("{} ({})", tunnel.name, tunnel.id.outside_ip)).collect();
-    let until = match incident.state {
-        IncidentState::Resolved { at: ended } | IncidentState::Unwatched { at: ended } => {
-            time(ended, at.wall)
-        }
-        IncidentState::Open => "now".to_owned(),
-    };
-    format!(
-        "both ends had {} down from {} to {until}, while AWS could not be reached: nobody was paged",
-        tunnels.join(", "),
-        time(incident.began, at.wall)
-    )
-}
-
-fn adopted(incident: &Incident, at: Now) -> String {
-    let sink = incident.found_at.as_ref().map_or("a sink", |sink| sink.as_str());
-    let created = time(incident.id.opened, at.wall);
-    format!("found open at {sink}, created {created}; adopted: {}", snapshots(incident))
-}
-
-fn snapshot(tunnel: &TunnelSnapshot) -> String {
-    let TunnelSnapshot {
-        id,
-        name,
-        role,
-        local,
-        aws,
-        assessment: _,
-        carrying: _,
-        diagnosis,
-        quality,
-        quality_since: _,
-    } = tunnel;
-    let degraded = match quality {
-        Quality::Degraded(what) => format!(" (degraded: {})", degradation(*what)),
-        Quality::Good | Quality::Unknown => String::new(),
-    };
-    let role = match role {
-        Role::Active => String::new(),
-        Role::Standby | Role::Unused => format!(", {}", role.as_str()),
-    };
-    let why = diagnosis.as_ref().filter(|diagnosis| diagnosis.cause != Cause::Unknown);
-    let why = why.map(|diagnosis| format!(", because {}", cause::sentence(diagnosis))).unwrap_or_default();
-    format!(
-        "{name} ({}{role}) {} by {}{degraded}, {} by {}{why}",
-        id.outside_ip,
-        local.verdict.as_str(),
-        whose(End::Local),
-        aws.verdict.as_str(),
-        whose(End::Aws)
-    )
-}
-
-/// The condition of a kind, without the traffic.
-pub(super) const fn meaning(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Outage => "nothing gets through the connection",
-        Kind::RedundancyLost => "both ends agree that an active tunnel is down",
-        Kind::OneSided => "no tunnel is up at both ends, and the ends do not agree",
-        Kind::Degraded => "a tunnel is up, but degraded by loss, latency or jitter",
-    }
-}
-
-/// What an incident means now; whether the connection works depends on whether a tunnel carries traffic.
-fn stands(incident: &Incident) -> &'static str {
-    match (incident.id.kind, incident.traffic()) {
-        (Kind::Outage, Traffic::DoesNotFlow) => meaning(Kind::Outage),
-        (Kind::Outage, Traffic::CannotTell) => "a tunnel is down, and no other is known to work",
-        (Kind::Outage, Traffic::Flows) => "one tunnel works again",
-        (Kind::RedundancyLost, Traffic::Flows) => "the connection works, on fewer tunnels than it should",
-        (Kind::RedundancyLost, Traffic::CannotTell) => {
-            "an active tunnel is down, and whether another works cannot be told"
-        }
-        (Kind::RedundancyLost, Traffic::DoesNotFlow) => "an active tunnel is down, and no other works",
-        (Kind::OneSided, Traffic::Flows) => "one tunnel works again",
-        (Kind::OneSided, Traffic::CannotTell | Traffic::DoesNotFlow) => meaning(Kind::OneSided),
-        (Kind::Degraded, Traffic::Flows | Traffic::CannotTell | Traffic::DoesNotFlow) => {
-            meaning(Kind::Degraded)
-        }
-    }
-}
-
-const fn relief(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Outage => "a tunnel carries traffic again",
-        Kind::RedundancyLost => "every active tunnel carries traffic again",
-        Kind::OneSided => "a tunnel carries traffic again, or both ends agree",
-        Kind::Degraded => "no tunnel is degraded any more",
-    }
-}
-
-/// An incident carries its own names: its connection may have left the configuration.
-pub(super) fn about_incident(incident: &Incident, id: MessageId, text: &str) -> JournalRecord {
-    let kind = incident.id.kind.as_str();
-    id.record(format!("{}: {}: {kind} incident: {text}", incident.site, incident.name))
-        .with_scope(&incident.id.scope)
-        .with("KIND", kind)
-        .with("SITE", &*incident.site)
-        .with("INCIDENT", incident.id.to_string())
 }

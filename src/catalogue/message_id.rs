@@ -379,9 +379,9 @@ records! {
         "Nobody was paged. If this happens often, the line is flapping: see"
         "`journalctl 'SCOPE=@SCOPE@' --since -1d`.";
 
-    INCIDENT_OPENED = "a162f22482324803b21ce10ec509918c" [Warn] Unlimited
+    INCIDENT_OPENED = "a162f22482324803b21ce10ec509918c" [Warn, Info] Unlimited
         "an incident opened"
-        fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID WITHHELD]
         subject "Incident at @SITE@: @KIND@ on @SCOPE@"
         "@TUNNELS@"
         "outage: no traffic passes. redundancy_lost: an active tunnel is down; if another carries traffic"
@@ -395,35 +395,37 @@ records! {
         "   `aws ec2 describe-vpn-connections --vpn-connection-ids VPN_ID --query '*[].VgwTelemetry'`"
         "4. Did anything change? This gateway, its firewall, the connection at AWS, or maintenance there:"
         "   see the Health Dashboard and the explanation of BOTH_ENDS_DOWN."
-        "What happened to it: `journalctl 'SCOPE=@SCOPE@' --since -2h`; to the tunnels of a connection:"
-        "`journalctl VPN_ID=... --since -2h`. The incident is resolved by itself when both ends say up.";
+        "An uplink, a group or the site (@SCOPE@): begin with what its connections share. WITHHELD: it is"
+        "not sent, because the incident of a parent explains it, or it is silenced; it is sent as soon as"
+        "that is over and it is not. What happened: `journalctl -x -t bothends --since -2h`. The incident is"
+        "resolved by itself when both ends say up.";
 
     INCIDENT_ADOPTED = "82ce1b78a78441d8aa1838dbaa989528" [Info] Unlimited
         "an open record was found at a sink and adopted"
-        fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE TUNNELS] some [CAUSE VPN_ID WITHHELD]
         subject "An open record of @KIND@ on @SCOPE@ was found and adopted at @SITE@"
         "@TUNNELS@"
         "It was created by this daemon before it lost its store, by the other host of the pair, or by the"
         "alarm in CloudWatch. Adopting it pages nobody again; it is resolved when this site sees the"
         "connection healthy. See `bothends status`.";
 
-    INCIDENT_CONFIRMED = "03597d1ad6784e0da9671264d585c049" [Warn] Unlimited
+    INCIDENT_CONFIRMED = "03597d1ad6784e0da9671264d585c049" [Warn, Info] Unlimited
         "this site's own evidence confirms an adopted incident"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "@SITE@ confirms with its own evidence: @KIND@ on @SCOPE@"
         "This site now sees the fault of the adopted record itself. Continue as under INCIDENT_OPENED:"
         "`bothends status` first.";
 
     INCIDENT_UPDATED = "13f58fd38b7146c78aca88e0784ac14b" [Debug] By(Timeline)
         "an incident's timeline has a new entry"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "The timeline of an incident has a new entry: @KIND@ on @SCOPE@"
         "Logged at level debug only. The timeline is in `bothends status --json` and in the record at the"
         "sink.";
 
-    INCIDENT_WORSENED = "74e381e33bd64640b74c2913db6fd973" [Warn] Unlimited
+    INCIDENT_WORSENED = "74e381e33bd64640b74c2913db6fd973" [Warn, Info] Unlimited
         "an incident became worse"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "An incident became worse: @KIND@ on @SCOPE@"
         "Another tunnel is down, or one that had recovered is down again. If somebody closed the record, a"
         "new one is created. See `bothends status`. If it is always the same tunnel, the line is flapping:"
@@ -439,43 +441,43 @@ records! {
 
     INCIDENT_CLEARING = "d5d4f4440f3b4130b5465a040f54b9e6" [Info] By(Condition)
         "an incident is clearing: it is resolved if this lasts"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "An incident seems to be over: @KIND@ on @SCOPE@"
         "It is resolved if this lasts for resolve_after; after repeated incidents within a day it has to"
         "last longer. Nothing to do.";
 
-    INCIDENT_REOPENED = "61bddc01f5a14fa4ab599369f6ddfc18" [Warn] By(Condition)
+    INCIDENT_REOPENED = "61bddc01f5a14fa4ab599369f6ddfc18" [Warn, Info] By(Condition)
         "an incident that was clearing is not over"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "An incident is not over: @KIND@ on @SCOPE@"
         "The recovery did not last long enough. Continue as under INCIDENT_OPENED: `bothends status` first.";
 
     INCIDENT_RESOLVED = "85cc0d8fd3da437a800cf7c4e8293f60" [Info] Unlimited
         "an incident is resolved"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "An incident is resolved: @KIND@ on @SCOPE@ at @SITE@"
         "Its closing condition has held long enough. Every sink is informed: INCIDENT_SETTLED follows, or"
         "the record of a problem with the sink says what is in the way. What happened:"
         "`journalctl INCIDENT=@INCIDENT@`.";
 
-    INCIDENT_UNWATCHED = "a4c2c9183f6446d798342661fa54dcf2" [Warn] Unlimited
+    INCIDENT_UNWATCHED = "a4c2c9183f6446d798342661fa54dcf2" [Warn, Info] Unlimited
         "the connection of an open incident was removed from the configuration"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "@SCOPE@ was removed from the configuration while its incident is open: @KIND@"
         "This daemon no longer monitors the connection, so it cannot tell when the incident is over. Its"
         "records stay open: close them by hand, or put the connection back and reload.";
 
     INCIDENT_HANDED_OVER = "c9a60eeed52349c3a826e4b091dd9bcb" [Info] Unlimited
         "an open incident was handed over to the host that now holds the address"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "An incident was handed over to the other host of the pair: @KIND@ on @SCOPE@"
         "This host no longer holds the address of votes_if_address. The record stays open; the host that"
         "holds the address adopts it within five minutes (INCIDENT_ADOPTED there). If none does: is the"
         "daemon running on the other host?";
 
-    INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f" [Warn] Unlimited
+    INCIDENT_MISSED = "25897a07c499454699d6252d32b4477f" [Warn, Info] Unlimited
         "an incident began and ended while AWS was unreachable; nobody was paged"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "There was an incident while AWS could not be reached: @KIND@ on @SCOPE@"
         "It is over, and nobody was paged, because this site was cut off. It was found afterwards from our"
         "own probes and AWS's history: for the report, not for the pager. To be paged next time, deploy the"
@@ -484,7 +486,7 @@ records! {
 
     INCIDENT_SETTLED = "b8e9d7778f344e4d80fb298cb9d1d7fc" [Info] Unlimited
         "every sink has been informed that an incident is over"
-        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID]
+        fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
         subject "Every sink has been informed that an incident is over: @KIND@ on @SCOPE@"
         "Its records are closed, by this daemon or by somebody else. Nothing to do.";
 

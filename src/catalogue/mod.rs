@@ -1,11 +1,12 @@
 //! The catalogue: everything that the daemon reports to people, in one place. Two tables name it, [`MessageId`] (journal records) and
 //! [`Code`] (problems); from them come the journal's catalog, docs/journal.md, the table in docs/status.md, `/readyz`, `/status` and
-//! the metric `bothends_problem`. The texts are beside the types that parts of the daemon report: facts of the core ([`fact`]), what
+//! the metric `bothends_problem`. The texts are beside the types that parts of the daemon report: facts of the core ([`fact`], those on incidents in `incident`), what
 //! happens to the daemon ([`notice`]), to sinks, the store, metrics and probing ([`parts`]), and [`problem`]s. How often a record is written is in [`rate_limit`].
 
 pub mod cause;
 pub mod code;
 pub mod fact;
+mod incident;
 pub mod message_id;
 pub mod notice;
 pub mod parts;

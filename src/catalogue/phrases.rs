@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use log::Level;
 
+use crate::domain::board::Withheld;
 use crate::domain::names::{End, Kind, Role, TunnelId, VpnId};
 use crate::domain::plan::Plan;
 use crate::domain::quality::{Bound, Degradation};
@@ -253,6 +254,34 @@ pub fn with_suppressed(message: &str, suppressed: Suppressed, now: Stamp) -> Str
     }
 }
 
+/// The records on other connections that one stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Likewise {
+    /// The number of other connections.
+    pub connections: usize,
+    /// The number of other records.
+    pub records: u64,
+    /// When the first of them was created.
+    pub since: Stamp,
+    /// When the record itself was created.
+    pub of: Stamp,
+}
+
+/// The message of a record that stands for others that say the same of other connections; written at `now`.
+pub fn with_likewise(message: &str, likewise: Likewise, now: Stamp) -> String {
+    let Likewise { connections, records, since, of } = likewise;
+    let (of, since) = (time(of, now), time(since, now));
+    let others = match (connections, records) {
+        (0, 1) => "1 more record".to_owned(),
+        (0, records) => format!("{records} more records"),
+        (1, _) => "1 more connection".to_owned(),
+        (connections, _) => format!("{connections} more connections"),
+    };
+    format!(
+        "{message} (and {others} likewise since {since}: `bothends status` has each; this one happened at {of})"
+    )
+}
+
 /// The names in a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
@@ -295,6 +324,22 @@ pub fn parent_words(parent: &ParentId) -> String {
     match parent.kind {
         ParentKind::Group | ParentKind::Uplink => format!("{} {}", parent.kind.as_str(), parent.name),
         ParentKind::Site => "the whole site".to_owned(),
+    }
+}
+
+/// Why an incident is not sent: `explained by uplink wan1`, `silence 3`.
+pub fn withheld_by(withheld: &Withheld) -> String {
+    match withheld {
+        Withheld::Explained(parent) => format!("explained by {}", parent_words(parent)),
+        Withheld::Silenced(id) => format!("silence {id}"),
+    }
+}
+
+/// The same for fields and keys: `uplink/milan-1/wan1`, `silence 3`.
+pub fn withheld_word(withheld: &Withheld) -> String {
+    match withheld {
+        Withheld::Explained(parent) => parent.to_string(),
+        Withheld::Silenced(id) => format!("silence {id}"),
     }
 }
 

@@ -90,6 +90,24 @@ impl LimitKey {
         }
     }
 
+    /// Whether its records say the same of many connections when one cause reaches all of them; `telemetry::journal` then writes a
+    /// few, and a number.
+    pub const fn is_of_many(self) -> bool {
+        match self {
+            Self::End
+            | Self::Tunnel
+            | Self::Quality
+            | Self::Cause
+            | Self::Condition
+            | Self::Timeline
+            | Self::Check
+            | Self::Evidence
+            | Self::Happening => true,
+            // One of this host or of a library; and each problem has its own first step.
+            Self::Address | Self::Problem | Self::Library => false,
+        }
+    }
+
     /// A state that has not changed for this long is at rest, and its next change is written at once; `None` for events. This
     /// adds at most one record in this time.
     pub const fn at_rest_after(self) -> Option<Duration> {

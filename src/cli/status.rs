@@ -4,7 +4,9 @@
 //! Every failure to learn the state exits with [`Exit::Unknown`] and a first line on standard output: monitoring systems do not show
 //! a plugin's standard error, and take a code above 3 for "down".
 
+mod shared;
 mod table;
+mod times;
 mod verdict;
 
 use std::collections::BTreeMap;

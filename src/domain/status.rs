@@ -128,6 +128,8 @@ pub struct TunnelStatus {
     pub name: Arc<str>,
     /// Its role.
     pub role: Role,
+    /// The uplink that its packets take to AWS, if it has a name.
+    pub uplink: Option<Arc<str>>,
     /// Our view.
     pub local: View,
     /// AWS's view.

@@ -484,6 +484,7 @@ impl Tunnel {
             id: self.plan.id.clone(),
             name: Arc::clone(&self.plan.name),
             role: self.plan.role,
+            uplink: self.plan.uplink.clone(),
             local,
             aws: self.aws().clone(),
             assessment: self.assessment,

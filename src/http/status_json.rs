@@ -1,30 +1,35 @@
 //! The shape of `/status`, described in docs/status.md: keys stay, further ones may come. Times are RFC 3339 in UTC.
 
+mod incident;
+mod phases;
+mod shared;
+mod words;
+
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::incident::{ChildJson, EntryJson, IncidentJson, RecordJson};
+pub use self::phases::PhasesJson;
+use self::phases::phases_json;
+pub use self::shared::{ParentJson, SilenceJson};
+use self::words::why;
 use crate::catalogue::cause;
 use crate::catalogue::phrases::degradation;
 use crate::clock::rfc3339;
-use crate::domain::board::{
-    Child, Incident, IncidentId, IncidentState, TimelineChange, TimelineEntry, Withheld,
-};
 use crate::domain::cause::Diagnosis;
 use crate::domain::clients::Fresh;
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
-use crate::domain::names::{Kind, TunnelId};
+use crate::domain::names::TunnelId;
 use crate::domain::quality::{Measured, Quality};
 use crate::domain::sensor::Finding;
-use crate::domain::status::{
-    CheckStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
-};
+use crate::domain::status::{CheckStatus, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::Now;
-use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Verdict, View};
+use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, View};
 use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
+use crate::health::silenced::Silenced;
 use crate::health::{CodeEntry, Problem};
 use crate::records::Records;
 
@@ -43,6 +48,12 @@ pub struct StatusJson {
     pub ready: bool,
     /// The connections, in the order of the configuration.
     pub vpns: Vec<VpnJson>,
+    /// What several of them share.
+    #[serde(default)]
+    pub parents: Vec<ParentJson>,
+    /// What is silenced now, or will be.
+    #[serde(default)]
+    pub silences: Vec<SilenceJson>,
     /// Incidents that are open, or over and not yet settled by every sink.
     pub incidents: Vec<IncidentJson>,
     /// Who asks AWS.
@@ -66,6 +77,9 @@ pub struct VpnJson {
     pub tunnels: Vec<TunnelJson>,
     /// Where each kind of incident stands: `clear`, `pending`, `open`, `clearing`.
     pub phases: PhasesJson,
+    /// The silence by which the whole connection is silenced now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<u32>,
 }
 
 /// One poller.
@@ -113,15 +127,18 @@ impl StatusJson {
         mode: &str,
         now: Now,
     ) -> Self {
-        let Status { at, site, vpns, incidents, parents: _, silences: _, sources } = status;
+        let Status { at, site, vpns, incidents, parents, silences, sources } = status;
         let since_status = now.mono.since(at.mono);
+        let silenced = Silenced::of(status, now.wall);
         Self {
             site: site.to_string(),
             version: version.to_owned(),
             mode: mode.to_owned(),
             at: rfc3339(at.wall),
             ready: Readiness::of(status, problems, now).ready,
-            vpns: vpns.iter().map(|vpn| VpnJson::of(vpn, since_status)).collect(),
+            vpns: vpns.iter().map(|vpn| VpnJson::of(vpn, &silenced, since_status)).collect(),
+            parents: parents.iter().map(|parent| ParentJson::of(parent, &silenced)).collect(),
+            silences: silences.iter().map(|silence| SilenceJson::of(silence, status, now.wall)).collect(),
             incidents: incidents.iter().map(|incident| IncidentJson::of(incident, records)).collect(),
             sources: sources.iter().map(SourceJson::of).collect(),
             problems: problems.iter().map(ProblemJson::of).collect(),
@@ -130,24 +147,20 @@ impl StatusJson {
 }
 
 impl VpnJson {
-    fn of(vpn: &VpnStatus, since_status: Duration) -> Self {
+    fn of(vpn: &VpnStatus, silenced: &Silenced<'_>, since_status: Duration) -> Self {
         let VpnStatus { id, name, routing, tunnels, stale_after: _, sources: _, phases } = vpn;
-        let phase = |kind: Kind| {
-            let phase = phases.iter().find(|(of, _)| *of == kind).map_or(Phase::Clear, |(_, phase)| *phase);
-            phase.as_str().to_owned()
+        let tunnel = |tunnel| {
+            let silence = silenced.tunnel(vpn, tunnel).map(|silence| silence.0);
+            TunnelJson { silenced: silence, ..TunnelJson::of(tunnel, since_status) }
         };
         Self {
             id: id.to_string(),
             name: name.to_string(),
             routing: routing.as_str().to_owned(),
             traffic: vpn.traffic().as_str().to_owned(),
-            tunnels: tunnels.iter().map(|tunnel| TunnelJson::of(tunnel, since_status)).collect(),
-            phases: PhasesJson {
-                outage: phase(Kind::Outage),
-                redundancy_lost: phase(Kind::RedundancyLost),
-                one_sided: phase(Kind::OneSided),
-                degraded: phase(Kind::Degraded),
-            },
+            tunnels: tunnels.iter().map(tunnel).collect(),
+            phases: phases_json(phases),
+            silenced: silenced.vpn(vpn).map(|silence| silence.0),
         }
     }
 }
@@ -176,272 +189,6 @@ impl ProblemJson {
             title: (*title).to_owned(),
             text: text.clone(),
             first_step: (*first_step).to_owned(),
-        }
-    }
-}
-
-/// One incident.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IncidentJson {
-    /// Its identity: scope, kind, and when it opened.
-    pub id: String,
-    /// `connection`, `group`, `uplink` or `site`.
-    #[serde(default = "connection")]
-    pub scope: String,
-    /// The name of the connection or parent.
-    #[serde(default)]
-    pub name: String,
-    /// The connection's id, if it is about one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vpn: Option<String>,
-    /// `outage`, `redundancy_lost`, `one_sided` or `degraded`.
-    pub kind: String,
-    /// `open`, `resolved` or `unwatched`.
-    pub state: String,
-    /// When the condition began to hold.
-    pub began: String,
-    /// When the incident opened; of one that was adopted, when its record was created.
-    pub opened: String,
-    /// The sink at which its record was found open, as long as this site has not seen the condition hold for itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub found_at: Option<String>,
-    /// Why no record of it is created for now: the parent that explains it, or `silence` and its id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub withheld: Option<String>,
-    /// The connections of a parent, as they stand.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub children: Vec<ChildJson>,
-    /// When it was resolved, or ceased to be watched.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ended: Option<String>,
-    /// How often it has worsened.
-    pub worsened: u32,
-    /// The incident that it follows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub related: Option<String>,
-    /// What is open of it at the sinks.
-    #[serde(default)]
-    pub records: Vec<RecordJson>,
-    /// What happened, oldest first.
-    pub timeline: Vec<EntryJson>,
-}
-
-/// A record that is open at a sink.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordJson {
-    /// The sink.
-    pub sink: String,
-    /// Its name there: an ARN, an OpsItem's id, an alert's key.
-    pub record: String,
-}
-
-/// One line of an incident's story.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntryJson {
-    /// Its place in the whole story, from 0.
-    pub seq: u32,
-    /// When.
-    pub at: String,
-    /// `opened`, `adopted`, `confirmed`, `view`, `assessment`, `cause`, `quality`, `children`, `withheld`, `released`, `clearing`,
-    /// `reopened`, `resolved`, `unwatched` or `handed_over`.
-    pub what: String,
-    /// The outside address of the tunnel that changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tunnel: Option<String>,
-    /// The end whose verdict changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
-    /// What it says since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<String>,
-    /// Why it is unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// The time AWS's evidence speaks of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<String>,
-    /// What both ends together say since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub assessment: Option<String>,
-    /// Whether the tunnel carries traffic since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub carrying: Option<String>,
-    /// The cause named since.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-    /// How far its evidence goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence: Option<String>,
-    /// The tunnel's quality since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<String>,
-    /// The connections of a parent that went down, the first of them by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub down: Vec<String>,
-    /// Those that came back.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub back: Vec<String>,
-    /// How many of a parent's connections have trouble since …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub troubled: Option<u32>,
-    /// … of how many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub of: Option<u32>,
-    /// What withholds its record: a parent, or `silence` and its id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// How many further entries of the same wording were folded into this one.
-    pub repeats: u32,
-}
-
-/// A connection of a parent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChildJson {
-    /// Its id.
-    pub vpn: String,
-    /// Its name.
-    pub name: String,
-    /// Whether the parent's trouble shows in it.
-    pub troubled: bool,
-    /// The worst kind of its open incidents.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
-    /// Since when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<String>,
-    /// Why, as far as it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cause: Option<String>,
-}
-
-impl ChildJson {
-    fn of(child: &Child) -> Self {
-        let Child { vpn, name, trouble } = child;
-        let kind = trouble.as_ref().and_then(|trouble| trouble.kind);
-        Self {
-            vpn: vpn.to_string(),
-            name: name.to_string(),
-            troubled: trouble.is_some(),
-            kind: kind.map(|kind| kind.as_str().to_owned()),
-            since: trouble.as_ref().map(|trouble| rfc3339(trouble.since)),
-            cause: trouble.as_ref().and_then(|trouble| trouble.cause).map(|cause| cause.as_str().to_owned()),
-        }
-    }
-}
-
-fn withheld_by(withheld: &Withheld) -> String {
-    match withheld {
-        Withheld::Explained(parent) => parent.to_string(),
-        Withheld::Silenced(id) => format!("silence {id}"),
-    }
-}
-
-fn names(names: &[Arc<str>]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
-}
-
-impl IncidentJson {
-    fn of(incident: &Incident, records: &Records) -> Self {
-        let Incident {
-            id,
-            site: _,
-            name,
-            state,
-            began,
-            found_at,
-            withheld,
-            children,
-            tunnels: _,
-            timeline,
-            related,
-            worsened,
-            revision: _,
-        } = incident;
-        let IncidentId { scope, kind, opened } = id;
-        let ended = match state {
-            IncidentState::Open => None,
-            IncidentState::Resolved { at } | IncidentState::Unwatched { at } => Some(rfc3339(*at)),
-        };
-        Self {
-            id: id.to_string(),
-            scope: scope.word().to_owned(),
-            name: name.to_string(),
-            vpn: scope.vpn().map(ToString::to_string),
-            kind: kind.as_str().to_owned(),
-            state: state.as_str().to_owned(),
-            began: rfc3339(*began),
-            opened: rfc3339(*opened),
-            found_at: found_at.as_ref().map(ToString::to_string),
-            ended,
-            withheld: withheld.as_ref().map(withheld_by),
-            children: children.iter().map(ChildJson::of).collect(),
-            worsened: *worsened,
-            related: related.as_ref().map(ToString::to_string),
-            records: records
-                .of(id)
-                .into_iter()
-                .map(|open| RecordJson { sink: open.sink.to_string(), record: open.record })
-                .collect(),
-            timeline: timeline.iter().map(EntryJson::of).collect(),
-        }
-    }
-}
-
-impl EntryJson {
-    fn of(entry: &TimelineEntry) -> Self {
-        let TimelineEntry { seq, at, what, repeats } = entry;
-        let plain = |what: &str| Self {
-            seq: *seq,
-            at: rfc3339(*at),
-            what: what.to_owned(),
-            repeats: *repeats,
-            ..Self::default()
-        };
-        match what {
-            TimelineChange::Opened => plain("opened"),
-            TimelineChange::Adopted { sink: _ } => plain("adopted"),
-            TimelineChange::Confirmed => plain("confirmed"),
-            TimelineChange::View { tunnel, name: _, end, verdict, as_of } => Self {
-                tunnel: Some(tunnel.outside_ip.to_string()),
-                end: Some(end.as_str().to_owned()),
-                verdict: Some(verdict.as_str().to_owned()),
-                why: why(*verdict),
-                as_of: as_of.map(rfc3339),
-                ..plain("view")
-            },
-            TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => Self {
-                tunnel: Some(tunnel.outside_ip.to_string()),
-                assessment: Some(assessment.as_str().to_owned()),
-                carrying: Some(carrying.as_str().to_owned()),
-                ..plain("assessment")
-            },
-            TimelineChange::Cause { tunnel, name: _, diagnosis } => Self {
-                tunnel: Some(tunnel.outside_ip.to_string()),
-                cause: Some(diagnosis.cause.as_str().to_owned()),
-                confidence: Some(diagnosis.confidence.as_str().to_owned()),
-                ..plain("cause")
-            },
-            TimelineChange::Quality { tunnel, name: _, quality } => Self {
-                tunnel: Some(tunnel.outside_ip.to_string()),
-                quality: Some(quality.as_str().to_owned()),
-                why: quality.reason().map(str::to_owned),
-                ..plain("quality")
-            },
-            TimelineChange::Children { down, back, troubled, of } => Self {
-                down: names(down),
-                back: names(back),
-                troubled: Some(*troubled),
-                of: Some(*of),
-                ..plain("children")
-            },
-            TimelineChange::Withheld { by } => Self { by: Some(withheld_by(by)), ..plain("withheld") },
-            TimelineChange::Released => plain("released"),
-            TimelineChange::Clearing => plain("clearing"),
-            TimelineChange::Reopened => plain("reopened"),
-            TimelineChange::Resolved => plain("resolved"),
-            TimelineChange::Unwatched => plain("unwatched"),
-            TimelineChange::HandedOver => plain("handed_over"),
-            TimelineChange::Missed => plain("missed"),
         }
     }
 }
@@ -486,6 +233,12 @@ pub struct TunnelJson {
     /// What is looked at besides the checks.
     #[serde(default)]
     pub evidence: Vec<SensorJson>,
+    /// The uplink over which its packets go to AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<String>,
+    /// The silence by which it is silenced now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silenced: Option<u32>,
 }
 
 /// Why a tunnel does not work, or not well.
@@ -665,34 +418,13 @@ pub struct CheckJson {
     pub fresh_client: String,
 }
 
-/// Where each kind of incident stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhasesJson {
-    /// Both ends agree that an active tunnel is down, and no other carries traffic.
-    pub outage: String,
-    /// Both ends agree that an active tunnel is down, and another carries traffic, or may.
-    pub redundancy_lost: String,
-    /// The ends do not agree, and of each tunnel one or the other says that it is down.
-    pub one_sided: String,
-    /// A tunnel is up, but lossy, slow or uneven.
-    #[serde(default = "clear")]
-    pub degraded: String,
-}
-
-fn connection() -> String {
-    "connection".to_owned()
-}
-
-fn clear() -> String {
-    Phase::Clear.as_str().to_owned()
-}
-
 impl TunnelJson {
     fn of(tunnel: &TunnelStatus, since_status: Duration) -> Self {
         let TunnelStatus {
             id,
             name,
             role,
+            uplink,
             local,
             aws,
             assessment,
@@ -724,6 +456,8 @@ impl TunnelJson {
             checks: checks.iter().map(CheckJson::of).collect(),
             cause: diagnosis.as_ref().map(|found| CauseJson::of(found, *diagnosed_since, id)),
             evidence: sensors.iter().map(SensorJson::of).collect(),
+            uplink: uplink.as_deref().map(str::to_owned),
+            silenced: None,
         }
     }
 }
@@ -893,13 +627,6 @@ const fn word_of(fresh: Fresh) -> &'static str {
         Fresh::Works => "works",
         Fresh::Fails(_) => "fails",
         Fresh::Unanswered => "unanswered",
-    }
-}
-
-fn why(verdict: Verdict) -> Option<String> {
-    match verdict {
-        Verdict::Up | Verdict::Down => None,
-        Verdict::Unknown(why) => Some(why.as_str().to_owned()),
     }
 }
 

@@ -2,10 +2,12 @@
 //! because a journald that does not read blocks its writers.
 //!
 //! When the queue is full, records are dropped and counted, and one record reports the count when there is room again.
-//! Records on one subject are rate-limited ([`suppress`]). Every record passes here, those of libraries too.
+//! Records on one subject are rate-limited ([`suppress`]), and those that say the same of many connections are merged
+//! ([`storm`]). Every record passes here, those of libraries too.
 
 mod filter;
 mod line;
+mod storm;
 mod suppress;
 
 use std::io;
@@ -19,13 +21,15 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 pub use self::filter::{LevelError, level_from_env};
 use self::line::{Destination, Line, Output};
+use self::storm::Storms;
 use self::suppress::Suppressor;
 use crate::catalogue::Notice;
 use crate::clock;
-use crate::domain::time::Now;
+use crate::domain::time::{Moment, Now};
 
-/// Records that may wait: minutes of the worst flapping, at about 300 bytes each.
-const QUEUE_LEN: usize = 1024;
+/// Records that may wait: minutes of the worst flapping, or what 1,000 tunnels say when one cause cuts them all, at about 500
+/// bytes each.
+const QUEUE_LEN: usize = 8192;
 
 /// How long [`Log::flush`] waits for the queue to be written before the process ends regardless.
 const FLUSH_WAIT: Duration = Duration::from_secs(1);
@@ -126,13 +130,14 @@ impl Log for QueuedLogger {
 
 /// The thread: writes until every sender is gone, and then the held records.
 fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: impl Fn() -> Now) {
-    let mut writer = Writer { queue, output, suppressor: Suppressor::default(), since_reported: 0 };
+    let (storms, suppressor) = (Storms::default(), Suppressor::default());
+    let mut writer = Writer { queue, output, storms, suppressor, since_reported: 0 };
     loop {
         let job = match jobs.try_recv() {
             Ok(job) => Ok(job),
             Err(TryRecvError::Empty) => {
                 writer.report_drops();
-                match writer.suppressor.poll_timeout() {
+                match writer.poll_timeout() {
                     None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                     Some(due) => jobs.recv_timeout(due.since(clock().mono)),
                 }
@@ -156,6 +161,7 @@ fn write_all(jobs: &Receiver<Job>, queue: Queue, output: impl Output, clock: imp
 struct Writer<O> {
     queue: Queue,
     output: O,
+    storms: Storms,
     suppressor: Suppressor,
     /// Records taken since drops were last reported.
     since_reported: usize,
@@ -163,11 +169,12 @@ struct Writer<O> {
 
 impl<O: Output> Writer<O> {
     fn take(&mut self, line: Line, now: Now) {
-        let suppressed = self.suppressor.suppressed();
-        if let Some(line) = self.suppressor.handle(line, now) {
+        let before = self.suppressed();
+        // First by connection: a storm would make a subject of each of its tunnels.
+        if let Some(line) = self.storms.handle(line, now).and_then(|line| self.suppressor.handle(line, now)) {
             self.write(&line);
         }
-        SUPPRESSED_TOTAL.fetch_add(self.suppressor.suppressed() - suppressed, Ordering::Relaxed);
+        SUPPRESSED_TOTAL.fetch_add(self.suppressed() - before, Ordering::Relaxed);
         self.since_reported += 1;
         // A queue that is never empty must not hide that records are missing.
         if self.since_reported >= QUEUE_LEN {
@@ -175,14 +182,22 @@ impl<O: Output> Writer<O> {
         }
     }
 
+    const fn suppressed(&self) -> u64 {
+        self.storms.merged() + self.suppressor.suppressed()
+    }
+
+    fn poll_timeout(&self) -> Option<Moment> {
+        [self.storms.poll_timeout(), self.suppressor.poll_timeout()].into_iter().flatten().min()
+    }
+
     fn write_due(&mut self, now: Now) {
-        for line in self.suppressor.handle_timeout(now) {
+        for line in self.suppressor.handle_timeout(now).into_iter().chain(self.storms.handle_timeout(now)) {
             self.write(&line);
         }
     }
 
     fn flush(&mut self, now: Now) {
-        for line in self.suppressor.flush(now) {
+        for line in self.suppressor.flush(now).into_iter().chain(self.storms.flush(now)) {
             self.write(&line);
         }
         self.report_drops();

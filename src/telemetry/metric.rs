@@ -101,8 +101,14 @@ metrics! {
         "Round-trip times of answered probes, late replies included.";
     TICKS_SKIPPED = Counter "bothends_ticks_skipped_total" ["vpn", "tunnel", "check"]
         "Probes skipped because the host slept, was too busy, or too many probes were in flight.";
-    INCIDENT_OPEN = Gauge "bothends_incident_open" ["vpn", "kind"]
-        "1 while an incident of this kind is open, else 0.";
+    INCIDENT_OPEN = Gauge "bothends_incident_open" ["scope", "name", "vpn", "kind"]
+        "1 while an incident of this kind is open, else 0. Its scope is a connection (with its id in vpn) or what several share: a group, an uplink or the site.";
+    INCIDENT_WITHHELD = Gauge "bothends_incident_withheld" ["scope", "name", "vpn", "kind"]
+        "1 while an open incident of this kind is not sent, because the incident of a parent explains it or it is silenced, else 0.";
+    PARENT_STATE = Gauge "bothends_parent_state" ["scope", "name", "state"]
+        "1 for the current state (up, down, unknown) of a group, an uplink or the site, else 0.";
+    SILENCED = Gauge "bothends_silenced" ["scope", "name", "vpn", "tunnel"]
+        "1 while a silence covers the site, a group, an uplink, a connection or a tunnel, else 0.";
     SINK_REQUESTS = Counter "bothends_sink_requests_total" ["sink", "action", "result"]
         "Requests to a sink, by action and result.";
     SINK_PENDING = Gauge "bothends_sink_pending" ["sink"]

@@ -9,7 +9,7 @@ use super::super::notice::Stuck;
 use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNotice, Unreadable};
 use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
-use crate::domain::board::{Incident, IncidentId};
+use crate::domain::board::{Incident, IncidentId, Withheld};
 use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
@@ -17,7 +17,7 @@ use crate::domain::maintenance::{Maintenance, MaintenanceState};
 use crate::domain::names::{CheckId, CheckKind, End, Kind, RecordId, Role, SinkId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::quality::Quality;
-use crate::domain::scope::Scope;
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
@@ -133,6 +133,15 @@ fn incidents() -> Vec<Fact> {
     let mut with = with;
     with.tunnels[0].diagnosis = Some(fixture::path_broken());
     let without = Incident { tunnels: Vec::new(), ..fixture::incident() };
+    let explained = Incident { withheld: Some(Withheld::Explained(fixture::uplink())), ..without.clone() };
+    let of_parents = ParentKind::ALL.map(|kind| {
+        let mut incident = fixture::uplink_incident();
+        incident.id.scope = Scope::Parent(ParentId { kind, ..fixture::uplink() });
+        incident
+    });
+    let childless = Incident { children: Vec::new(), ..fixture::uplink_incident() };
+    let mut all = vec![with, without, explained, fixture::incident_of_uplink(), childless];
+    all.extend(of_parents);
     let at = after(600);
     let mut facts = Vec::new();
     for kind in Kind::ALL {
@@ -141,10 +150,14 @@ fn incidents() -> Vec<Fact> {
             facts.push(Fact::IncidentPending { scope: scope.clone(), kind, opens_in, at });
             facts.push(Fact::IncidentAverted { scope, kind, at });
         }
-        for mut incident in [with.clone(), without.clone(), fixture::incident_of_uplink()] {
+        for mut incident in all.clone() {
             incident.id.kind = kind;
             let incident = Arc::new(incident);
-            facts.extend(CHANGES.map(|change| Fact::IncidentChanged {
+            // What is released is no longer withheld.
+            let changes = CHANGES
+                .into_iter()
+                .filter(|change| incident.withheld.is_none() || *change != IncidentChange::Released);
+            facts.extend(changes.map(|change| Fact::IncidentChanged {
                 incident: Arc::clone(&incident),
                 change,
                 at,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::super::fact::{TICKS_WORTH_A_RECORD, record};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem};
 use super::samples;
-use crate::domain::board::{Incident, IncidentState};
+use crate::domain::board::{Child, Incident, IncidentId, IncidentState, Withheld};
 use crate::domain::event::SeenUp;
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::maintenance::{Maintenance, MaintenanceState};
@@ -17,7 +17,9 @@ use crate::domain::plan::{
 };
 use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::rollup::Rollup;
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
+use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Outcome, Verdict, View, Why};
 use crate::fixture::{self, after};
@@ -364,13 +366,71 @@ fn the_course_of_an_incident_is_recorded() {
     WARN INCIDENT_CONFIRMED milan-1: Milan DC, primary: redundancy_lost incident: this site sees it too: an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     DEBUG INCIDENT_UPDATED milan-1: Milan DC, primary: redundancy_lost incident: its timeline has 3 lines SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     WARN INCIDENT_WORSENED milan-1: Milan DC, primary: redundancy_lost incident: worse: another tunnel is down, or the same one again SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
-    WARN INCIDENT_RELEASED milan-1: Milan DC, primary: redundancy_lost incident: sent from here on: what withheld it is over; an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    WARN INCIDENT_RELEASED milan-1: Milan DC, primary: redundancy_lost incident: sent from here on, with its true start 03:12:12Z: what withheld it is over; an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     INFO INCIDENT_CLEARING milan-1: Milan DC, primary: redundancy_lost incident: every active tunnel carries traffic again; it is resolved if that lasts SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     WARN INCIDENT_REOPENED milan-1: Milan DC, primary: redundancy_lost incident: not over: an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     WARN INCIDENT_UNWATCHED milan-1: Milan DC, primary: redundancy_lost incident: its connection was removed from the configuration; its records stay open: close them by hand SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     INFO INCIDENT_HANDED_OVER milan-1: Milan DC, primary: redundancy_lost incident: handed over: its records stay open; the host that now holds the address adopts them SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     INFO INCIDENT_SETTLED milan-1: Milan DC, primary: redundancy_lost incident: every sink has been informed that it is over SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
+    ");
+}
+
+#[test]
+fn an_incident_of_a_parent_is_recorded_with_its_connections_and_one_that_is_not_sent_says_why() {
+    let changed = |incident: Incident, change| Fact::IncidentChanged {
+        incident: Arc::new(incident),
+        change,
+        at: after(600),
+    };
+    let uplink = fixture::uplink_incident;
+    let mut many = uplink();
+    many.children = (1..=60)
+        .map(|n| Child {
+            name: format!("Site {n}").into(),
+            ..uplink().children[usize::from(n > 58) * 3].clone()
+        })
+        .collect();
+    let of = |kind, incident: Incident| {
+        let scope = Scope::Parent(ParentId { kind, ..fixture::uplink() });
+        Incident { id: IncidentId { scope, ..incident.id.clone() }, ..incident }
+    };
+    let recovered = Incident {
+        children: uplink().children.into_iter().map(|child| Child { trouble: None, ..child }).collect(),
+        ..uplink()
+    };
+    let withheld = |by| Incident { withheld: Some(by), ..fixture::incident() };
+    let explained = || withheld(Withheld::Explained(fixture::uplink()));
+    let facts = [
+        Fact::IncidentPending {
+            scope: uplink().id.scope,
+            kind: Kind::Outage,
+            opens_in: Duration::from_secs(30),
+            at: after(12),
+        },
+        changed(many, IncidentChange::Opened),
+        changed(uplink(), IncidentChange::Opened),
+        changed(of(ParentKind::Site, uplink()), IncidentChange::Reopened),
+        changed(of(ParentKind::Group, uplink()), IncidentChange::Clearing),
+        changed(recovered, IncidentChange::Confirmed),
+        changed(uplink(), IncidentChange::Resolved),
+        changed(explained(), IncidentChange::Opened),
+        changed(withheld(Withheld::Silenced(SilenceId(3))), IncidentChange::Opened),
+        changed(explained(), IncidentChange::Resolved),
+        changed(fixture::incident(), IncidentChange::Released),
+    ];
+    insta::assert_snapshot!(lines(facts), @r"
+    INFO INCIDENT_PENDING milan-1: uplink wan1: outage: nothing gets out over it: no tunnel over it is up, and nothing outside answers; an incident opens in 30 s if this goes on SCOPE=uplink/milan-1/wan1 KIND=outage
+    WARN INCIDENT_OPENED milan-1: uplink wan1: outage incident: 58 of 60 connections do not carry traffic since 03:12:12Z: Site 1, Site 2, Site 3, Site 4, Site 5, Site 6, Site 7, Site 8 and 50 more SCOPE=uplink/milan-1/wan1 KIND=outage TUNNELS=Site 1, Site 2, Site 3, Site 4, Site 5, Site 6, Site 7, Site 8 and 50 more CAUSE=uplink_down
+    WARN INCIDENT_OPENED milan-1: uplink wan1: outage incident: 2 of 4 connections do not carry traffic, 1 more is affected since 03:12:12Z: Milan DC, primary, Paris, Rome SCOPE=uplink/milan-1/wan1 KIND=outage TUNNELS=Milan DC, primary, Paris, Rome CAUSE=uplink_down
+    WARN INCIDENT_REOPENED milan-1: the whole site: outage incident: not over: 2 of 4 connections do not carry traffic, 1 more is affected SCOPE=site/milan-1 KIND=outage
+    INFO INCIDENT_CLEARING milan-1: group wan1: outage incident: one of its connections carries traffic again; it is resolved if that lasts SCOPE=group/milan-1/wan1 KIND=outage
+    WARN INCIDENT_CONFIRMED milan-1: uplink wan1: outage incident: this site sees it too: none of 4 connections is affected any more SCOPE=uplink/milan-1/wan1 KIND=outage
+    INFO INCIDENT_RESOLVED milan-1: uplink wan1: outage incident: resolved, 9 min 48 s after it began SCOPE=uplink/milan-1/wan1 KIND=outage
+    INFO INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; not sent: explained by uplink wan1 SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost WITHHELD=uplink/milan-1/wan1 TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    INFO INCIDENT_OPENED milan-1: Milan DC, primary: redundancy_lost incident: an active tunnel is down, and whether another works cannot be told since 03:12:12Z: tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS; not sent: silence 3 SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost WITHHELD=silence 3 TUNNELS=tunnel 1 (203.0.113.11) down by our end, down by AWS, tunnel 2 (203.0.113.12, standby) up by our end, up by AWS
+    INFO INCIDENT_RESOLVED milan-1: Milan DC, primary: redundancy_lost incident: resolved, 9 min 48 s after it began SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost WITHHELD=uplink/milan-1/wan1
+    WARN INCIDENT_RELEASED milan-1: Milan DC, primary: redundancy_lost incident: sent from here on, with its true start 03:12:12Z: what withheld it is over; an active tunnel is down, and whether another works cannot be told SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost
     ");
 }
 
@@ -458,7 +518,8 @@ fn a_record_on_a_parent_has_its_scope_and_no_connection() {
     for record in records {
         assert!(record.fields.contains(&("SCOPE", "uplink/milan-1/wan1".to_owned())), "{record:?}");
         assert!(record.fields.iter().all(|(name, _)| *name != "VPN_ID"), "{record:?}");
-        assert!(record.message.starts_with("milan-1: wan1"), "{}", record.message);
+        let names_it = ["milan-1: wan1 (uplink/milan-1/wan1): ", "milan-1: uplink wan1: "];
+        assert!(names_it.iter().any(|name| record.message.starts_with(name)), "{}", record.message);
     }
 }
 

@@ -2,17 +2,41 @@
 
 use std::fmt::Write as _;
 
+use super::shared::{parent_line, render_children, scope_words, silence_line, standing, withheld_words};
+use super::times::short;
 use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
-    AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, PhasesJson, ProblemJson,
-    QualityJson, RecordJson, StatusJson, TunnelJson, VpnJson,
+    AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, ProblemJson, QualityJson,
+    RecordJson, StatusJson, TunnelJson, VpnJson,
 };
 
 /// The table, with a final line break. Times are UTC, without the date if it is that of the status.
 pub(super) fn render_table(status: &StatusJson) -> String {
     let mut text = String::new();
-    let StatusJson { site, version, mode, at, ready: _, vpns, incidents, sources, problems } = status;
+    let StatusJson {
+        site,
+        version,
+        mode,
+        at,
+        ready: _,
+        vpns,
+        parents,
+        silences,
+        incidents,
+        sources,
+        problems,
+    } = status;
     line(&mut text, format_args!("{site}, {at} (bothends {version}, incidents: {mode})"));
+    let shared: Vec<_> = parents.iter().filter_map(|parent| parent_line(parent, at)).collect();
+    if !shared.is_empty() {
+        line(&mut text, format_args!("\n{}", shared.join("\n")));
+    }
+    if !silences.is_empty() {
+        line(&mut text, format_args!("\nsilences"));
+        for silence in silences {
+            line(&mut text, format_args!("  {}", silence_line(silence, at)));
+        }
+    }
     for vpn in vpns {
         render_vpn(&mut text, vpn, at);
     }
@@ -47,9 +71,10 @@ pub(super) fn render_table(status: &StatusJson) -> String {
 }
 
 fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
-    let VpnJson { id, name, routing, traffic, tunnels, phases } = vpn;
+    let VpnJson { id, name, routing, traffic, tunnels, phases, silenced } = vpn;
     let traffic = traffic_words(traffic);
-    line(text, format_args!("\n{name} ({id}): {traffic}, routing {routing}{}", standing(phases)));
+    let silence = silenced.map(|silence| format!(", silenced (silence {silence})")).unwrap_or_default();
+    line(text, format_args!("\n{name} ({id}): {traffic}, routing {routing}{}{silence}", standing(phases)));
     let head = ["tunnel", "outside address", "role", "carries traffic", "both ends", "our end", "AWS"]
         .map(str::to_owned);
     let rows: Vec<_> = std::iter::once(head).chain(tunnels.iter().map(|tunnel| row(tunnel, at))).collect();
@@ -63,6 +88,12 @@ fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
         let words = tunnel.maintenance.as_ref().and_then(|maintenance| maintenance_words(maintenance, at));
         if let Some(words) = words {
             line(text, format_args!("  {} ({}): {words}", tunnel.name, tunnel.outside_ip));
+        }
+        if let (Some(silence), None) = (tunnel.silenced, silenced) {
+            line(
+                text,
+                format_args!("  {} ({}): silenced (silence {silence})", tunnel.name, tunnel.outside_ip),
+            );
         }
     }
 }
@@ -100,22 +131,6 @@ fn maintenance_words(maintenance: &MaintenanceJson, at: &str) -> Option<String> 
     }
 }
 
-/// The kinds of incident that are not clear.
-fn standing(phases: &PhasesJson) -> String {
-    let PhasesJson { outage, redundancy_lost, one_sided, degraded } = phases;
-    let kinds = [
-        ("outage", outage),
-        ("redundancy_lost", redundancy_lost),
-        ("one_sided", one_sided),
-        ("degraded", degraded),
-    ];
-    kinds
-        .into_iter()
-        .filter(|(_, phase)| *phase != "clear")
-        .map(|(kind, phase)| format!(", {kind} {phase}"))
-        .collect()
-}
-
 fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
     let TunnelJson {
         outside_ip,
@@ -133,6 +148,8 @@ fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
         checks: _,
         cause: _,
         evidence: _,
+        uplink: _,
+        silenced: _,
     } = tunnel;
     let since = match not_passing_since {
         Some(stopped) => format!(", no packets since {}", short(stopped, at)),
@@ -238,7 +255,7 @@ fn verdict_words(verdict: &str, why: Option<&str>, since: &str, at: &str) -> Str
 fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let IncidentJson {
         id,
-        scope: _,
+        scope,
         name,
         vpn: _,
         kind,
@@ -247,7 +264,7 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
         opened,
         found_at,
         withheld,
-        children: _,
+        children,
         ended,
         worsened: _,
         related,
@@ -257,19 +274,22 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
     let related = related.as_ref().map(|related| format!(", follows {related}")).unwrap_or_default();
     let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
-    let withheld = withheld.as_ref().map(|by| format!(", not sent ({by})")).unwrap_or_default();
+    let withheld =
+        withheld.as_ref().map(|by| format!(" (not sent: {})", withheld_words(by))).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
     // A daemon that knew no names of incidents may still run.
     let name = if name.is_empty() { id } else { name };
     line(
         text,
         format_args!(
-            "  {kind} on {name}: {state}{ended}; began {began}, opened {opened}{found}{withheld}{related}"
+            "  {kind} on {}: {state}{ended}; began {began}, opened {opened}{found}{related}{withheld}",
+            scope_words(scope, name)
         ),
     );
     for RecordJson { sink, record } in records {
         line(text, format_args!("    record at {sink}: {record}"));
     }
+    render_children(text, children, at);
     for entry in timeline {
         line(text, format_args!("    {}  {}", short(&entry.at, at), entry_words(entry)));
     }
@@ -311,7 +331,7 @@ fn entry_words(entry: &EntryJson) -> String {
     let list =
         |what: &str, names: &[String]| (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")));
     let (down, back) = (list("down:", down), list("back:", back));
-    let by = by.as_ref().map(|by| format!("({by})"));
+    let by = by.as_ref().map(|by| format!("({})", withheld_words(by)));
     parts.extend([&of, &down, &back, &by].into_iter().filter_map(|part| part.as_deref()));
     let carrying = carrying.as_ref().map(|word| format!("({})", word.replace('_', " ")));
     parts.extend(carrying.as_deref());
@@ -320,18 +340,6 @@ fn entry_words(entry: &EntryJson) -> String {
         _ = write!(text, " (and {repeats} times more)");
     }
     text
-}
-
-/// The time without fractions of a second, and without its date if `near` has the same.
-fn short(time: &str, near: &str) -> String {
-    let whole = match time.split_once('.') {
-        Some((whole, _)) => format!("{whole}Z"),
-        None => time.to_owned(),
-    };
-    match (whole.split_once('T'), near.split_once('T')) {
-        (Some((day, clock)), Some((today, _))) if day == today => clock.to_owned(),
-        _ => whole,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `/status` → one word for the whole gateway. docs/exit-codes.md documents it.
 
-use crate::http::status_json::{StatusJson, TunnelJson, VpnJson};
+use super::shared::scope_words;
+use crate::http::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
 use crate::process::Exit;
 
 /// The result for a monitoring system.
@@ -45,7 +46,17 @@ impl Level {
 }
 
 pub(super) fn summary(status: &StatusJson) -> Summary {
-    let mut found: Vec<(Level, String)> = status.vpns.iter().filter_map(|vpn| of_vpn(vpn, status)).collect();
+    let parents: Vec<_> = status.parents.iter().filter_map(|parent| of_parent(parent, status)).collect();
+    let of_vpns = status.vpns.iter().filter_map(|vpn| {
+        let (level, reason) = of_vpn(vpn, status)?;
+        // The reason of its parent stands for it.
+        let explained =
+            parents.iter().any(|(parent, of, _)| *of <= level && is_explained(vpn, parent, status));
+        (!explained).then_some((level, reason))
+    });
+    let of_vpns: Vec<_> = of_vpns.collect();
+    let mut found: Vec<_> = parents.into_iter().map(|(_, level, reason)| (level, reason)).collect();
+    found.extend(of_vpns);
     if status.vpns.is_empty() {
         found.push((Level::Unknown, "no connection is known yet: the daemon is starting".to_owned()));
     }
@@ -53,10 +64,43 @@ pub(super) fn summary(status: &StatusJson) -> Summary {
         let (title, component, what) = (&problem.title, &problem.component, first_line(&problem.text));
         (Level::Degraded, format!("{title} ({component}): {what}"))
     }));
-    // A stable sort: connections stay in the order of the configuration, and before problems.
+    // A stable sort: connections stay in the order of the configuration, behind what they share, and before problems.
     found.sort_by_key(|(level, _)| *level);
     let level = found.first().map_or(Level::Healthy, |(level, _)| *level);
     Summary { level, reasons: found.into_iter().map(|(_, reason)| reason).collect() }
+}
+
+/// A parent that is down or has an open incident: its id, how bad it is, and why.
+fn of_parent<'a>(parent: &'a ParentJson, status: &StatusJson) -> Option<(&'a str, Level, String)> {
+    let ParentJson { id, kind, name, state, since, .. } = parent;
+    let words = scope_words(kind, name);
+    // Its incident's id begins with its own.
+    let open = |of: &str| {
+        let prefix = format!("{id}/{of}/");
+        status.incidents.iter().find(|one| one.id.starts_with(&prefix) && one.state == "open")
+    };
+    let found = ["outage", "redundancy_lost", "one_sided", "degraded"].into_iter().find_map(open);
+    let (level, what) = match found {
+        Some(incident) => {
+            let affected = incident.children.iter().filter(|child| child.troubled).count();
+            let level = if incident.kind == "outage" { Level::Down } else { Level::Degraded };
+            let (what, all) = (incident.kind.replace('_', " "), incident.children.len());
+            (level, format!("{what} since {}, {affected} of {all} connections affected", incident.began))
+        }
+        None if state == "down" => (Level::Degraded, format!("down since {since}")),
+        None => return None,
+    };
+    Some((id, level, format!("{words}: {what}")))
+}
+
+/// Whether every open incident of the connection is withheld because of this parent.
+fn is_explained(vpn: &VpnJson, parent: &str, status: &StatusJson) -> bool {
+    let mut open = status
+        .incidents
+        .iter()
+        .filter(|one| one.vpn.as_ref() == Some(&vpn.id) && one.state == "open")
+        .peekable();
+    open.peek().is_some() && open.all(|one| one.withheld.as_deref() == Some(parent))
 }
 
 fn first_line(text: &str) -> &str {
@@ -259,6 +303,37 @@ mod tests {
         let Summary { level, reasons } = summary(&with_problem);
         assert_eq!((level, reasons.len()), (Level::Degraded, 1));
         assert_eq!(reasons, ["This host's clock is wrong (clock): it is off"]);
+    }
+
+    #[test]
+    fn the_outage_of_a_parent_is_the_reason_and_stands_for_what_it_explains() {
+        let json = |status: &crate::domain::status::Status| {
+            StatusJson::of(status, &[], &Records::default(), "0.1.0", "raise", fixture::after(31))
+        };
+        let reason = "uplink wan1: outage since 2025-11-22T03:12:12Z, 3 of 4 connections affected";
+        let explained = json(&fixture::site());
+        assert_eq!(summary(&explained), Summary { level: Level::Down, reasons: vec![reason.to_owned()] });
+
+        let mut of_its_own = explained.clone();
+        of_its_own.incidents[1].withheld = None;
+        let Summary { level, reasons } = summary(&of_its_own);
+        assert_eq!((level, reasons.len(), &*reasons[0]), (Level::Down, 2, reason));
+
+        let mut worse = explained.clone();
+        worse.incidents[0].kind = "redundancy_lost".to_owned();
+        worse.incidents[0].id = "uplink/milan-1/wan1/redundancy_lost/0".to_owned();
+        worse.vpns[0].traffic = "does_not_flow".to_owned();
+        let Summary { level, reasons } = summary(&worse);
+        assert_eq!((level, reasons.len()), (Level::Down, 2), "{reasons:?}");
+        assert!(reasons[0].contains("no tunnel carries traffic"), "{reasons:?}");
+
+        let mut resolved = explained;
+        resolved.incidents.clear();
+        resolved.vpns.truncate(0);
+        resolved.vpns.extend(status(&[("active", "up", "up")]).vpns);
+        assert_eq!(summary(&resolved).reasons, ["uplink wan1: down since 2025-11-22T03:12:07Z"]);
+        resolved.parents[1].state = "up".to_owned();
+        assert_eq!(summary(&resolved).level, Level::Healthy);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The shape that scripts rely on.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::domain::board::Withheld;
 use crate::fixture;
 use crate::health::{Code, Component};
 use crate::records::Records;
@@ -104,7 +107,8 @@ fn the_shape_is_what_docs_status_md_says() {
                   "as_of": "2025-11-22T03:12:29Z",
                   "found": "the outside address does not answer, all 1 references answer"
                 }
-              ]
+              ],
+              "uplink": "wan1"
             },
             {
               "outside_ip": "203.0.113.12",
@@ -160,6 +164,8 @@ fn the_shape_is_what_docs_status_md_says() {
           }
         }
       ],
+      "parents": [],
+      "silences": [],
       "incidents": [
         {
           "id": "vpn-0123456789abcdef0/redundancy_lost/1763781140000",
@@ -293,6 +299,76 @@ fn an_incident_of_a_parent_has_its_connections_and_what_withholds_it_and_no_conn
           "troubled": 1,
           "of": 2,
           "repeats": 0
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn what_is_shared_and_what_is_silenced_is_told_at_the_top_and_at_each_connection_and_tunnel() {
+    let status =
+        StatusJson::of(&fixture::site(), &[], &Records::default(), "0.1.0", "raise", fixture::after(31));
+    let vpn = &status.vpns[0];
+    assert_eq!(vpn.silenced, Some(3));
+    assert_eq!(vpn.tunnels.iter().map(|tunnel| tunnel.silenced).collect::<Vec<_>>(), [Some(3); 2]);
+    let later = fixture::after(3600);
+    let after = StatusJson::of(&fixture::site(), &[], &Records::default(), "0.1.0", "raise", later);
+    assert_eq!((after.vpns[0].silenced, after.vpns[0].tunnels[0].silenced), (None, None));
+    assert!(!after.silences[0].active && after.parents.iter().all(|parent| parent.silenced.is_none()));
+    let shared = serde_json::json!({ "parents": &status.parents[..2], "silences": status.silences });
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shared).unwrap(), @r#"
+    {
+      "parents": [
+        {
+          "id": "group/milan-1/hubs",
+          "kind": "group",
+          "name": "hubs",
+          "phases": {
+            "degraded": "clear",
+            "one_sided": "clear",
+            "outage": "clear",
+            "redundancy_lost": "clear"
+          },
+          "silenced": 3,
+          "since": "2025-11-22T03:12:07Z",
+          "state": "up",
+          "vpns": [
+            "vpn-0123456789abcdef0",
+            "vpn-0b"
+          ]
+        },
+        {
+          "id": "uplink/milan-1/wan1",
+          "kind": "uplink",
+          "name": "wan1",
+          "phases": {
+            "degraded": "clear",
+            "one_sided": "clear",
+            "outage": "open",
+            "redundancy_lost": "clear"
+          },
+          "since": "2025-11-22T03:12:07Z",
+          "state": "down",
+          "vpns": [
+            "vpn-0123456789abcdef0",
+            "vpn-0b"
+          ]
+        }
+      ],
+      "silences": [
+        {
+          "active": true,
+          "added": "2025-11-22T03:12:00Z",
+          "by": 1000,
+          "from": "2025-11-22T03:12:10Z",
+          "id": 3,
+          "name": "hubs",
+          "of": "group/milan-1/hubs",
+          "reason": "change 4711",
+          "scope": "group",
+          "until": "2025-11-22T04:12:00Z",
+          "weekly": "Europe/Rome"
         }
       ]
     }

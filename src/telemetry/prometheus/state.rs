@@ -1,6 +1,7 @@
 //! The status as state sets and ages, and the problems.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::exposition::Exposition;
@@ -8,11 +9,13 @@ use crate::domain::carrying::Carrying;
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, Kind, Role};
 use crate::domain::quality::{Degradation, Measured};
-use crate::domain::status::{Phase, Status, TunnelStatus, VpnStatus};
+use crate::domain::scope::{ParentId, ParentKind, Scope};
+use crate::domain::status::{ParentState, ParentStatus, Phase, Status, TunnelStatus};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Evidence, Verdict, Why};
 use crate::health::Code;
 use crate::health::overview::OpenProblem;
+use crate::health::silenced::Silenced;
 use crate::telemetry::metric;
 
 /// The words of a verdict; the reason for unknown is not part of the word.
@@ -40,7 +43,15 @@ pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
     out.family(&metric::TUNNEL_STOPPED, tunnels(status).map(stopped));
     out.family(&metric::TUNNEL_MAINTENANCE, tunnels(status).filter_map(maintenance));
     out.family(&metric::TUNNEL_MAINTENANCE_BY, tunnels(status).filter_map(maintenance_by));
-    out.family(&metric::INCIDENT_OPEN, status.vpns.iter().flat_map(incidents));
+    out.family(
+        &metric::INCIDENT_OPEN,
+        phases(status).map(|(labels, _, phase)| (labels, flag(is_open(phase)))),
+    );
+    let withheld = withheld(status);
+    let is_withheld = |(labels, key, phase)| (labels, flag(is_open(phase) && withheld.contains(&key)));
+    out.family(&metric::INCIDENT_WITHHELD, phases(status).map(is_withheld));
+    out.family(&metric::PARENT_STATE, status.parents.iter().flat_map(parent_states));
+    out.family(&metric::SILENCED, silenced(status, now));
     out.family(&metric::EVIDENCE_AGE, tunnels(status).flat_map(|tunnel| evidence_ages(tunnel, status, now)));
     out.family(
         &metric::AWS_EVIDENCE_AGE,
@@ -102,11 +113,62 @@ fn sensors(tunnel: &TunnelStatus) -> impl Iterator<Item = ([String; 3], f64)> {
     })
 }
 
-fn incidents(vpn: &VpnStatus) -> impl Iterator<Item = ([String; 2], f64)> {
-    Kind::ALL.into_iter().map(move |kind| {
-        let open = vpn.phases.iter().any(|(of, phase)| *of == kind && is_open(*phase));
-        ([vpn.id.to_string(), kind.as_str().to_owned()], flag(open))
+/// Scope, name, connection and kind of each incident that can open, and its phase.
+fn phases(status: &Status) -> impl Iterator<Item = ([String; 4], (Scope, Kind), Phase)> {
+    let of_vpns = status.vpns.iter().flat_map(|vpn| {
+        let phase =
+            |kind| vpn.phases.iter().find(|(of, _)| *of == kind).map_or(Phase::Clear, |(_, phase)| *phase);
+        let scope = Scope::Connection(vpn.id.clone());
+        Kind::ALL.into_iter().map(move |kind| (scope.clone(), Arc::clone(&vpn.name), kind, phase(kind)))
+    });
+    let of_parents = status.parents.iter().flat_map(|parent| {
+        let scope = Scope::Parent(parent.id.clone());
+        let name = &parent.id.name;
+        parent.phases.iter().map(move |(kind, phase)| (scope.clone(), Arc::clone(name), *kind, *phase))
+    });
+    of_vpns.chain(of_parents).map(|(scope, name, kind, phase)| {
+        let vpn = scope.vpn().map(ToString::to_string).unwrap_or_default();
+        let labels = [scope.word().to_owned(), name.to_string(), vpn, kind.as_str().to_owned()];
+        (labels, (scope, kind), phase)
     })
+}
+
+/// What has an open incident that is not sent.
+fn withheld(status: &Status) -> BTreeSet<(Scope, Kind)> {
+    let withheld =
+        status.incidents.iter().filter(|incident| incident.is_open() && incident.withheld.is_some());
+    withheld.map(|incident| (incident.id.scope.clone(), incident.id.kind)).collect()
+}
+
+fn parent_states(parent: &ParentStatus) -> impl Iterator<Item = ([String; 3], f64)> {
+    ParentState::ALL.into_iter().map(move |state| {
+        let ParentId { kind, site: _, name } = &parent.id;
+        let labels = [kind.as_str().to_owned(), name.to_string(), state.as_str().to_owned()];
+        (labels, flag(parent.state == state))
+    })
+}
+
+/// The site, what several connections share, each connection and each tunnel. Why it is silenced is nobody's label.
+fn silenced(status: &Status, now: Now) -> Vec<([String; 4], f64)> {
+    let silenced = Silenced::of(status, now.wall);
+    let labels = |scope: &str, name: &str| [scope.to_owned(), name.to_owned(), String::new(), String::new()];
+    let site = (labels(ParentKind::Site.as_str(), &status.site), flag(silenced.site().is_some()));
+    let shared = status.parents.iter().filter(|parent| parent.id.kind != ParentKind::Site);
+    let shared = shared.map(|parent| {
+        let ParentId { kind, site: _, name } = &parent.id;
+        (labels(kind.as_str(), name), flag(silenced.parent(&parent.id).is_some()))
+    });
+    let of_vpns = status.vpns.iter().map(|vpn| {
+        let labels = ["connection".to_owned(), vpn.name.to_string(), vpn.id.to_string(), String::new()];
+        (labels, flag(silenced.vpn(vpn).is_some()))
+    });
+    let of_tunnels = status.vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel)));
+    let of_tunnels = of_tunnels.map(|(vpn, tunnel)| {
+        let [id, address] = names(tunnel);
+        let labels = ["tunnel".to_owned(), tunnel.name.to_string(), id, address];
+        (labels, flag(silenced.tunnel(vpn, tunnel).is_some()))
+    });
+    std::iter::once(site).chain(shared).chain(of_vpns).chain(of_tunnels).collect()
 }
 
 const fn is_open(phase: Phase) -> bool {
@@ -223,6 +285,33 @@ mod tests {
     fn open(sink: usize) -> OpenProblem {
         let component = Component::Sink(format!("webhook-{sink}"));
         OpenProblem { component, problem: Problem::of(Code::SinkRejects, "") }
+    }
+
+    #[test]
+    fn an_incident_of_a_parent_is_seen_and_one_that_is_not_sent_is_marked() {
+        let status = crate::fixture::site();
+        let mut out = Exposition::default();
+        write(&mut out, &status, crate::fixture::after(30));
+        let text = out.into_text();
+        let families = ["incident_open", "incident_withheld", "parent_state", "silenced"];
+        let ones: Vec<_> = text
+            .lines()
+            .filter(|line| families.iter().any(|family| line.starts_with(&format!("bothends_{family}{{"))))
+            .filter(|line| line.ends_with(" 1"))
+            .collect();
+        insta::assert_snapshot!(ones.join("\n"), @r#"
+        bothends_incident_open{scope="connection",name="Milan DC, primary",vpn="vpn-0123456789abcdef0",kind="redundancy_lost"} 1
+        bothends_incident_open{scope="uplink",name="wan1",vpn="",kind="outage"} 1
+        bothends_incident_withheld{scope="connection",name="Milan DC, primary",vpn="vpn-0123456789abcdef0",kind="redundancy_lost"} 1
+        bothends_parent_state{scope="group",name="hubs",state="up"} 1
+        bothends_parent_state{scope="uplink",name="wan1",state="down"} 1
+        bothends_parent_state{scope="site",name="milan-1",state="unknown"} 1
+        bothends_silenced{scope="group",name="hubs",vpn="",tunnel=""} 1
+        bothends_silenced{scope="connection",name="Milan DC, primary",vpn="vpn-0123456789abcdef0",tunnel=""} 1
+        bothends_silenced{scope="tunnel",name="tunnel 1",vpn="vpn-0123456789abcdef0",tunnel="203.0.113.11"} 1
+        bothends_silenced{scope="tunnel",name="tunnel 2",vpn="vpn-0123456789abcdef0",tunnel="203.0.113.12"} 1
+        "#);
+        assert!(!text.contains("4711"), "no label has a reason");
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn a_full_scrape_is_valid_and_only_of_metrics_in_the_table() {
     prometheus.mode("raise");
     let problem = Problem::of(Code::SinkRejects, "not so");
     let open = OpenProblem { component: Component::Sink(sink.to_string()), problem };
-    let mut status = fixture::status();
+    let mut status = fixture::site();
     let (maintenance, as_of) = (Default::default(), fixture::after(0).wall);
     status.vpns[0].tunnels[0].maintenance = MaintenanceState::Known { maintenance, as_of };
     let samples = validate(&prometheus.render(&status, &[open], fixture::after(35))).unwrap();
@@ -117,7 +117,11 @@ fn a_state_set_has_exactly_one_1() {
     );
     assert_eq!(
         of("bothends_incident_open{"),
-        (4, r#"bothends_incident_open{vpn="vpn-0123456789abcdef0",kind="redundancy_lost"}"#.to_owned())
+        (
+            4,
+            r#"bothends_incident_open{scope="connection",name="Milan DC, primary",vpn="vpn-0123456789abcdef0",kind="redundancy_lost"}"#
+                .to_owned()
+        )
     );
 }
 

@@ -176,7 +176,12 @@ fn the_listener_answers_as_documented() {
         (format!("bothends_tunnel_verdict{{{of_one},end=\"aws\",verdict=\"up\"}}"), 1.0),
         (format!("bothends_tunnel_assessment{{{of_one},assessment=\"healthy\"}}"), 1.0),
         (format!("bothends_tunnel_assessment{{{of_one},assessment=\"down\"}}"), 0.0),
-        (format!("bothends_incident_open{{vpn=\"{MILAN}\",kind=\"outage\"}}"), 0.0),
+        (
+            format!(
+                "bothends_incident_open{{scope=\"connection\",name=\"Milan DC\",vpn=\"{MILAN}\",kind=\"outage\"}}"
+            ),
+            0.0,
+        ),
         ("bothends_config_reload_success".to_owned(), 1.0),
         (format!("bothends_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
     ] {

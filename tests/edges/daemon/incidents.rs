@@ -87,7 +87,7 @@ fn an_agreed_incident_gets_a_record_with_timeline_and_relation_and_is_resolved()
             .iter()
             .any(|line| line.contains(ONE.outside) && line.contains("down at both ends"))
     });
-    assert_eq!(daemon.metric(&format!("bothends_incident_open{{vpn=\"{MILAN}\",kind=\"outage\"}}")), 1.0);
+    assert_eq!(daemon.metric(&outage_open()), 1.0);
 
     site.aws_says(true, &[&ONE, &TWO]);
     site.heal(&[&ONE, &TWO]);
@@ -112,6 +112,12 @@ fn an_agreed_incident_gets_a_record_with_timeline_and_relation_and_is_resolved()
     assert_eq!(daemon.metric("bothends_sink_pending{sink=\"incident_manager\"}"), 0.0);
 }
 
+fn outage_open() -> String {
+    format!(
+        "bothends_incident_open{{scope=\"connection\",name=\"Milan DC\",vpn=\"{MILAN}\",kind=\"outage\"}}"
+    )
+}
+
 #[test]
 fn in_mode_observe_everything_is_decided_and_nothing_is_sent() {
     let site = Site::new();
@@ -122,7 +128,7 @@ fn in_mode_observe_everything_is_decided_and_nothing_is_sent() {
     until("the outage is open", || daemon.vpn(MILAN)["phases"]["outage"] == "open");
     assert_eq!(daemon.status()["mode"], "observe");
     assert_eq!(daemon.status()["incidents"][0]["kind"], "outage");
-    assert_eq!(daemon.metric(&format!("bothends_incident_open{{vpn=\"{MILAN}\",kind=\"outage\"}}")), 1.0);
+    assert_eq!(daemon.metric(&outage_open()), 1.0);
     daemon.until_logged("outage incident: nothing gets through the connection");
     site.until_asked(1);
     let services: Vec<_> =
