@@ -104,8 +104,8 @@ pub struct Sensing {
     refused: Option<(Moment, Refusal)>,
     bgp: VecDeque<(Moment, Result<BgpSession, Unavailable>)>,
     path: VecDeque<(Moment, Result<Path, Unavailable>)>,
-    outside_answered: bool,
-    references_answered: bool,
+    outside: Measure,
+    references: Measure,
     good_trace: Option<Trace>,
     break_trace: Option<(Moment, Trace)>,
     mtu: Option<Mtu>,
@@ -128,8 +128,8 @@ impl Sensing {
             refused: None,
             bgp: VecDeque::new(),
             path: VecDeque::new(),
-            outside_answered: false,
-            references_answered: false,
+            outside: Measure::default(),
+            references: Measure::default(),
             good_trace: None,
             break_trace: None,
             mtu: None,
@@ -198,17 +198,9 @@ impl Sensing {
             Finding::Bgp(seen) => remember(&mut self.bgp, asked, seen.clone()),
             Finding::Path(seen) => {
                 if let Ok(path) = seen {
-                    let well = self.mood.broken_since().is_none();
-                    let last = self.path.back().and_then(|(_, look)| look.as_ref().ok());
-                    // Who is silent in two looks while our probes are answered is no measure any more.
-                    let keep = |now: bool, before: Option<bool>, known: bool| {
-                        now || (known && !(well && before == Some(false)))
-                    };
-                    let outside = last.map(|path| answers(path.outside));
-                    self.outside_answered = keep(answers(path.outside), outside, self.outside_answered);
-                    let references = last.map(reference_answers);
-                    self.references_answered =
-                        keep(reference_answers(path), references, self.references_answered);
+                    let well = self.mood.broken_since().is_none() && self.beside.is_none();
+                    self.outside.looked(asked, answers(path.outside), well);
+                    self.references.looked(asked, reference_answers(path), well);
                 }
                 remember(&mut self.path, asked, seen.clone());
             }
@@ -458,7 +450,7 @@ impl Sensing {
             },
             Some(Ok(path)) => match path.outside {
                 Reach::Answers { .. } => Sign::Seen(OutsideSign::Answers),
-                Reach::Silent if self.outside_answered => twice(Reach::Silent, OutsideSign::Silent),
+                Reach::Silent if self.outside.answered => twice(Reach::Silent, OutsideSign::Silent),
                 Reach::Silent => Sign::Seen(OutsideSign::NeverAnswered),
                 Reach::NoRoute => twice(Reach::NoRoute, OutsideSign::NoRoute),
                 Reach::Blocked => twice(Reach::Blocked, OutsideSign::Blocked),
@@ -469,7 +461,7 @@ impl Sensing {
 
     /// The reference hosts since the break.
     pub fn references_sign(&self, since: Moment) -> Sign<UplinkSign> {
-        if !self.watches(SensorKind::Path) || !self.references_answered {
+        if !self.watches(SensorKind::Path) || !self.references.answered {
             return Sign::Dark;
         }
         let mut looks = self.path.iter().rev().filter(|(asked, _)| *asked > since).map(|(_, look)| look);
@@ -563,6 +555,30 @@ fn remember<T>(looks: &mut VecDeque<(Moment, T)>, asked: Moment, look: T) {
 
 fn reference_answers(path: &Path) -> bool {
     path.references.iter().any(|(_, reach)| answers(*reach))
+}
+
+/// Whether the silence of hosts means anything.
+#[derive(Debug, Clone, Copy, Default)]
+struct Measure {
+    /// One has answered while all was well, and did to the last.
+    answered: bool,
+    /// Since when none does, although our probes are answered.
+    silent: Option<Moment>,
+}
+
+impl Measure {
+    /// Who is silent for a while although our probes are answered is no measure any more. A single look may have been the first to
+    /// see what the probes see a moment later.
+    fn looked(&mut self, asked: Moment, answers: bool, well: bool) {
+        if answers {
+            *self = Self { answered: true, silent: None };
+        } else if well {
+            let since = *self.silent.get_or_insert(asked);
+            self.answered &= asked.since(since) < SELDOM;
+        } else {
+            self.silent = None;
+        }
+    }
 }
 
 const fn answers(reach: Reach) -> bool {
