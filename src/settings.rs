@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::names::TunnelId;
+use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::scope::Scope;
 
 /// The settings of a sink of type `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +117,22 @@ pub enum BgpSettings {
         /// The program; absolute.
         vtysh: PathBuf,
     },
+}
+
+/// The response plan of an incident: `{scope}` is the id of a connection, or a parent such as `uplink-wan1`; `{vpn_id}` the id of
+/// `vpn`, the connection itself or the first of the parent's.
+///
+/// The name of a plan has letters, digits, hyphens and underscores only (Incident Manager API reference, `CreateResponsePlan`),
+/// and the name of a site or a parent may have others: each becomes a hyphen.
+pub fn response_plan(template: &str, of: &Scope, vpn: &VpnId, kind: &str) -> String {
+    let scope = match of {
+        Scope::Connection(vpn) => vpn.as_str().to_owned(),
+        Scope::Parent(parent) => {
+            let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' };
+            format!("{}-{}", parent.kind.as_str(), parent.name.chars().map(plain).collect::<String>())
+        }
+    };
+    template.replace("{vpn_id}", vpn.as_str()).replace("{scope}", &scope).replace("{kind}", kind)
 }
 
 /// `[[uplink]]`: a way to AWS's outside addresses.

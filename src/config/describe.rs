@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use super::problem::Warning;
 use super::quantity::{ShownDuration, ShownSize};
-use super::settings::{AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, SinkSettings, VpnDetails};
+use super::settings::{
+    AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, PossibleIncident, SinkSettings, VpnDetails,
+};
 use crate::access::{Secret, secret_in};
-use crate::domain::names::{Kind, Routing, SourceId, SourceKind};
+use crate::domain::names::{Routing, SourceId, SourceKind, VpnId};
 use crate::domain::plan::{IncidentRules, Plan, ProbeRules, QualityRules, TunnelPlan, Vantage, VpnPlan};
+use crate::domain::scope::Scope;
 use crate::domain::sensor::SensorKind;
 use crate::settings::{BgpSettings, IpsecSettings, StoreSettings, UplinkSettings};
 
@@ -44,6 +47,7 @@ impl fmt::Display for Page<'_> {
         for vpn in &config.plan.vpns {
             self.vpn(f, vpn, !shared)?;
         }
+        self.parents(f)?;
         if let (true, Some(rules)) = (shared, rules.first()) {
             write!(f, "\n{rules}")?;
         }
@@ -85,6 +89,21 @@ impl Page<'_> {
             for line in rules_text(vpn).lines() {
                 writeln!(f, "  {line}")?;
             }
+        }
+        Ok(())
+    }
+
+    /// What several connections share.
+    fn parents(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { parents, vpns, .. } = &*self.config.plan;
+        for (index, parent) in parents.iter().enumerate() {
+            let of = if parent.vpns.len() == vpns.len() {
+                "every connection".to_owned()
+            } else {
+                parent.vpns.iter().map(VpnId::as_str).collect::<Vec<_>>().join(", ")
+            };
+            let line = format!("{}: {of}", shown(&Scope::Parent(parent.id.clone())));
+            writeln!(f, "{}{line}", if index == 0 { "\nparents     " } else { "            " })?;
         }
         Ok(())
     }
@@ -196,17 +215,14 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// One line per connection and kind that a sink takes.
+    /// One line per connection or parent and kind that a sink takes.
     fn targets(&self, sink: &SinkSettings) -> Vec<String> {
-        let taken = sink.plan();
-        let pairs = self.config.plan.vpns.iter().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
-        pairs
-            .filter(|(vpn, kind)| taken.takes_vpn(&vpn.id, *kind))
-            .map(|(vpn, kind)| {
-                let (target, impact) = (sink.target(&vpn.id, kind), sink.impact(kind));
-                format!("{} {:<15} impact {impact}  {target}", vpn.id, kind.as_str())
-            })
-            .collect()
+        let taken = self.config.taken_by(sink);
+        let line = |incident: &PossibleIncident| {
+            let (target, impact) = (sink.target_of(incident), sink.impact(incident.kind));
+            format!("{:<21} {:<15} impact {impact}  {target}", shown(&incident.of), incident.kind.as_str())
+        };
+        taken.iter().map(line).collect()
     }
 
     fn edges(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,6 +249,14 @@ impl Page<'_> {
         let StoreSettings { path, max_size, keep, spool: _ } = &self.config.store;
         writeln!(f, "store       {}", path.display())?;
         writeln!(f, "            at most {}, history of {}", ShownSize(*max_size), ShownDuration(*keep))
+    }
+}
+
+/// A connection's id, or a parent with the word for what it is.
+fn shown(scope: &Scope) -> String {
+    match scope {
+        Scope::Connection(vpn) => vpn.to_string(),
+        Scope::Parent(parent) => format!("{} {}", parent.kind.as_str(), parent.name),
     }
 }
 

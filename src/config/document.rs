@@ -31,6 +31,8 @@ pub(super) struct Document {
     pub(super) sinks: Vec<ListedTable>,
     /// `[[uplink]]`.
     pub(super) uplinks: Vec<ListedTable>,
+    /// `[[group]]`.
+    pub(super) groups: Vec<ListedTable>,
 }
 
 /// One table of a list of tables that grows from file to file.
@@ -75,13 +77,14 @@ pub(super) fn parse(path: &Path, text: &str, renamed: &[Renamed], notes: &mut No
     let mut tables = walk.table("", ROOT, root.get_ref());
     let vpns = items("vpn", tables.remove("vpn"));
     let uplinks = items("uplink", tables.remove("uplink"));
+    let groups = items("group", tables.remove("group"));
     let sinks = match tables.get_mut("incident") {
         Some(Value { kind: ValueKind::Table(incident), .. }) => {
             items("incident.sink", incident.remove("sink"))
         }
         Some(_) | None => Vec::new(),
     };
-    Some(Document { tables, vpns, sinks, uplinks })
+    Some(Document { tables, vpns, sinks, uplinks, groups })
 }
 
 fn items(path: &str, list: Option<Value>) -> Vec<ListedTable> {

@@ -2,7 +2,7 @@
 //!
 //! Files are read in order ([`files`]). Each is walked once along the [`schema`], with its line numbers kept ([`document`]).
 //! The crate `config` merges the single tables and the environment ([`section`]), and the merged values are read into domain
-//! types ([`globals`], [`sensors`], [`vpns`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
+//! types ([`globals`], [`sensors`], [`vpns`], [`parents`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
 mod custody;
@@ -12,6 +12,7 @@ mod files;
 mod globals;
 mod hints;
 pub mod needs;
+mod parents;
 pub mod patterns;
 mod problem;
 mod quantity;
@@ -48,7 +49,8 @@ pub use self::files::{SERVICE, WebhookTrial, closed_to, host_name, unread};
 pub use self::hints::is_hidden;
 pub use self::problem::{ConfigProblem, PROBLEMS_MAX, ProblemKind, Provenance, Rejection, Warning};
 pub use self::settings::{
-    AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, SinkSettings, Vendor, VpnDetails,
+    AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, PossibleIncident, SinkSettings,
+    Vendor, VpnDetails,
 };
 
 /// The path that the package installs.
@@ -202,9 +204,12 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
         vpns.read(&Section::item(item, &merged.main), &common, notes);
     }
     vpns.must_not_hold(common.sensors.references(), notes);
+    let groups = parents::groups(merged, &vpns, complete, notes);
+    let parents = parents::parents(&site, &vpns.plans, groups, common.incident);
     let mut sinks = SinkReader::default();
     for item in &merged.sinks {
-        let beside = Beside { vpns: &vpns, region: common.aws.region.as_deref(), surroundings, complete };
+        let region = common.aws.region.as_deref();
+        let beside = Beside { vpns: &vpns, parents: &parents, region, surroundings, complete };
         sinks.read(&Section::item(item, &merged.main), &beside, notes);
     }
     if complete {
@@ -213,7 +218,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
 
     let VpnReader { plans, settings, subjects, .. } = vpns;
     let SinkReader { settings: sinks, .. } = sinks;
-    let plan = Plan { site, votes_if_address, vpns: plans, parents: Vec::new(), sinks: Vec::new() };
+    let plan = Plan { site, votes_if_address, vpns: plans, parents, sinks: Vec::new() };
     match mode {
         Mode::Raise => warn_unrouted(&plan, &sinks, &merged.main, notes),
         Mode::Observe => {}
@@ -252,6 +257,9 @@ fn presence(merged: &Merged, mode: Mode, notes: &mut Notes) {
 }
 
 /// Warns of incidents that no sink takes.
+///
+/// A parent needs no warning: it goes wherever its connections go, and where a sink does not take its kind, nothing of them is
+/// held back there.
 fn warn_unrouted(plan: &Plan, sinks: &[SinkSettings], main: &Provenance, notes: &mut Notes) {
     for vpn in &plan.vpns {
         let lost: Vec<_> = Kind::BY_DEFAULT

@@ -32,6 +32,7 @@ mod memory {
     /// A `credential_process`, which counts as the service's own memory: the AWS CLI takes most of it.
     pub(super) const HELPER: u64 = 128 * KIB * KIB;
     /// An incident with its timeline in the core, in the store and at the sinks, and its share of eight answers of `/metrics`.
+    /// A parent has incidents as well.
     pub(super) const PER_CONNECTION: u64 = 160 * KIB;
     pub(super) const PER_CHECK: u64 = 32 * KIB;
     /// A task, a timer and its entry in the socket's table.
@@ -74,6 +75,7 @@ impl Needs {
                 SensorKind::Ipsec | SensorKind::Bgp => 0,
             };
         }
+        needs.memory += memory::PER_CONNECTION * config.plan.parents.len() as u64;
         for vpn in &config.plan.vpns {
             let checks = vpn.used_tunnels().map(|tunnel| tunnel.checks().count() as u64).sum::<u64>();
             needs.files += files::PER_CHECK * checks;

@@ -98,6 +98,19 @@ pub(super) const VPN_ID: Rule<VpnId> = Rule {
     },
 };
 
+/// A connection of a `[[group]]`.
+pub(super) const GROUPED: Rule<VpnId> = Rule {
+    hint: |text| {
+        let named = || {
+            let what = "a group holds connections only, by their ids; no group or uplink can be in it, so there is no cycle";
+            (!text.starts_with("vpn-")).then(|| what.to_owned())
+        };
+        hints::of_text(text).or_else(named)
+    },
+    allowed: VPN_ID.allowed,
+    parse: VPN_ID.parse,
+};
+
 /// An address of one host that others can reach: no other host reaches a loopback address, and a link-local IPv6 address needs
 /// its link.
 pub(super) const HOST_IP: Rule<IpAddr> = Rule {
@@ -241,9 +254,10 @@ pub(super) const ROLE_ARN: Rule<Arc<str>> = Rule {
 pub(super) const RESPONSE_PLAN: Rule<Arc<str>> = Rule {
     hint: hints::of_text,
     allowed: "the ARN of a response plan, such as \"arn:aws:ssm-incidents::123456789012:response-plan/NAME\", \
-              NAME of at most 200 letters, digits, hyphens and underscores, and optionally the placeholders {vpn_id} and {kind}",
+              NAME of at most 200 letters, digits, hyphens and underscores, and optionally the placeholders {scope}, {vpn_id} and {kind}",
     parse: |text| {
         let longest = text
+            .replace("{scope}", &format!("uplink-{}", "x".repeat(64)))
             .replace("{vpn_id}", "vpn-0123456789abcdef0")
             .replace("{kind}", Kind::RedundancyLost.as_str());
         let [partition, service, region, account, resource] = arn(&longest)?;

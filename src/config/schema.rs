@@ -84,6 +84,7 @@ pub(super) const ROOT: &[Key] = &[
     table("mtu", &[scalar("interval")]),
     tables("uplink", &[scalar("name"), scalar("interface"), scalar("source"), list("references")]),
     tables("vpn", VPN),
+    tables("group", &[scalar("name"), list("vpns")]),
     table(
         "incident",
         &[

@@ -54,7 +54,7 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
                 .or_else(|| schema::nearest(name, known.iter().map(String::as_str)))
                 .or_else(|| elsewhere.first().copied());
             let hint = match (near, LISTS.iter().find(|list| name.starts_with(*list))) {
-                (None, Some(_)) => "; what stands in lists, [[vpn]], [[uplink]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
+                (None, Some(_)) => "; what stands in lists, [[vpn]], [[uplink]], [[group]] and [[incident.sink]], is set in a file, such as one in conf.d".to_owned(),
                 (Some(near), _) => format!("; did you mean {near}?"),
                 (None, None) => String::new(),
             };
@@ -76,7 +76,8 @@ pub(super) fn overrides(env: &BTreeMap<String, String>, renamed: &[Renamed], not
 }
 
 /// The prefixes of names that are meant for a list.
-const LISTS: [&str; 3] = ["BOTHENDS_VPN__", "BOTHENDS_UPLINK__", "BOTHENDS_INCIDENT__SINK__"];
+const LISTS: [&str; 4] =
+    ["BOTHENDS_VPN__", "BOTHENDS_UPLINK__", "BOTHENDS_GROUP__", "BOTHENDS_INCIDENT__SINK__"];
 
 /// The variables with the key that a name ends with, if only `BOTHENDS` and perhaps a table come before it: `BOTHENDS_MODE` and
 /// `BOTHENDS_AWS_MODE` both suggest `BOTHENDS_INCIDENT__MODE`. A container's links set `BOTHENDS_NAME`.
@@ -130,6 +131,8 @@ pub(super) struct Merged {
     pub(super) sinks: Vec<ListedTable>,
     /// `[[uplink]]` of all files.
     pub(super) uplinks: Vec<ListedTable>,
+    /// `[[group]]` of all files.
+    pub(super) groups: Vec<ListedTable>,
 }
 
 /// Merges the documents, later over earlier, and the variables over all.
@@ -141,12 +144,13 @@ pub(super) fn merge(
 ) -> Merged {
     let main = Provenance::file(main);
     let mut builder = Config::builder();
-    let (mut vpns, mut sinks, mut uplinks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut vpns, mut sinks, mut uplinks, mut groups) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for document in documents {
         builder = builder.add_source(Layer(document.tables));
         vpns.extend(document.vpns);
         sinks.extend(document.sinks);
         uplinks.extend(document.uplinks);
+        groups.extend(document.groups);
     }
     let tables = match builder.add_source(Layer(overrides.0)).build() {
         Ok(merged) => merged.cache,
@@ -155,7 +159,7 @@ pub(super) fn merge(
             Value::from(Map::<String, Value>::new())
         }
     };
-    Merged { main, tables, vpns, sinks, uplinks }
+    Merged { main, tables, vpns, sinks, uplinks, groups }
 }
 
 /// One file's single tables, or the environment's keys by their paths.
@@ -231,6 +235,11 @@ impl<'a> Section<'a> {
     /// Whether `key` is set, validly or not.
     pub(super) fn sets(&self, key: &str) -> bool {
         self.get(key).is_some()
+    }
+
+    /// How many values the list under `key` has, valid or not.
+    pub(super) fn length(&self, key: &str) -> usize {
+        self.get(key).and_then(list).map_or(0, Vec::len)
     }
 
     /// The path of `key`.
@@ -432,6 +441,14 @@ impl<T: Ord> Once<T> {
     /// Whether the value was seen.
     pub(super) fn has(&self, value: &T) -> bool {
         self.0.contains_key(value)
+    }
+}
+
+/// Reports what a list has twice.
+pub(super) fn distinct<T: Ord + Clone>(listed: &[Listed<T>], notes: &mut Notes) {
+    let mut seen = Once::default();
+    for Listed { value, place, path } in listed {
+        seen.claim_at(value.clone(), (place.clone(), path.clone()), notes);
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::patterns::{self, BgpDaemon, IpsecSource};
 use super::problem::Notes;
 use super::quantity::DurationBounds;
-use super::section::{Listed, Merged, Once, Section};
+use super::section::{Listed, Merged, Once, Section, distinct};
 use crate::domain::names::Routing;
 use crate::domain::plan::SensorRules;
 use crate::domain::sensor::SensorKind;
@@ -19,6 +19,8 @@ use crate::settings::{BgpSettings, IpsecSettings, UplinkSettings};
 const VICI_SOCKET: &str = "/run/charon.vici";
 const BIRD_SOCKET: &str = "/run/bird/bird.ctl";
 const VTYSH: &str = "/usr/bin/vtysh";
+/// The name of an only uplink that has none: its incidents are known by a name.
+const UPLINK: &str = "uplink";
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A search for the MTU is some ten echoes; seconds are for testing. What changes more slowly than once a day is no event.
@@ -283,9 +285,17 @@ fn uplinks(merged: &Merged, notes: &mut Notes) -> Vec<Uplink> {
         if !section.is_table() {
             continue;
         }
-        let name = section.required("name", &patterns::PLAIN_NAME, notes);
+        let name = match merged.uplinks.as_slice() {
+            [_] => section.text("name", &patterns::PLAIN_NAME, notes).or_else(|| Some(UPLINK.into())),
+            _ => section.required("name", &patterns::PLAIN_NAME, notes),
+        };
         let interface = section.text("interface", &patterns::INTERFACE, notes);
         let source = section.text("source", &patterns::HOST_IP, notes);
+        if !section.sets("references") {
+            let allowed = "a list of hosts that answer as long as the uplink works: without one nobody can tell a dead uplink \
+                           from a dead path to AWS";
+            section.missing("references", allowed, notes);
+        }
         let references = section.texts("references", &patterns::HOST_IP, notes).unwrap_or_default();
         if let Some(name) = &name {
             names.claim(name.clone(), &section, "name", notes);
@@ -323,13 +333,5 @@ fn uplinks(merged: &Merged, notes: &mut Notes) -> Vec<Uplink> {
 fn at_most<T>(most: usize, listed: &[Listed<T>], section: &Section<'_>, key: &str, notes: &mut Notes) {
     if listed.len() > most {
         section.wrong(key, format!("has {}, and {most} are the most", listed.len()), notes);
-    }
-}
-
-/// Reports what a list has twice.
-fn distinct<T: Ord + Clone>(listed: &[Listed<T>], notes: &mut Notes) {
-    let mut seen = Once::default();
-    for Listed { value, place, path } in listed {
-        seen.claim_at(value.clone(), (place.clone(), path.clone()), notes);
     }
 }

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
-use crate::domain::plan::{Plan, SinkPlan};
+use crate::domain::plan::{ParentPlan, Plan, SinkPlan};
 use crate::domain::scope::Scope;
 use crate::outbound::KeyExchange;
-use crate::settings::{SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl};
+use crate::settings::{
+    SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl, response_plan,
+};
 
 use super::problem::Warning;
 
@@ -96,10 +98,21 @@ pub struct SinkSettings {
     pub role_arn: Option<Arc<str>>,
     /// The kinds it takes.
     pub kinds: BTreeSet<Kind>,
-    /// The connections it takes; `None` takes all.
+    /// The connections it takes, and the parents of those; `None` takes all.
     pub scopes: Option<BTreeSet<Scope>>,
     /// The impact of each kind, 1 (critical) to 5 (none); every kind has one.
     pub impact: BTreeMap<Kind, u8>,
+}
+
+/// An incident as it can open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PossibleIncident {
+    /// What it is about.
+    pub of: Scope,
+    /// The connection that `{vpn_id}` names: its own, or a parent's first.
+    pub vpn: VpnId,
+    /// Its kind.
+    pub kind: Kind,
 }
 
 /// The service that keeps the records of a sink.
@@ -107,7 +120,7 @@ pub struct SinkSettings {
 pub enum Vendor {
     /// AWS Systems Manager Incident Manager.
     IncidentManager {
-        /// The ARN of the response plan, with the placeholders `{vpn_id}` and `{kind}` where there are any.
+        /// The ARN of the response plan, with the placeholders `{scope}`, `{vpn_id}` and `{kind}` where there are any.
         response_plan: Arc<str>,
     },
     /// AWS Systems Manager OpsCenter.
@@ -165,17 +178,51 @@ impl Vendor {
     }
 }
 
+impl Config {
+    /// The incidents that a sink takes.
+    pub fn taken_by(&self, sink: &SinkSettings) -> Vec<PossibleIncident> {
+        sink.taken(self.plan.vpns.iter().map(|vpn| &vpn.id), &self.plan.parents)
+    }
+}
+
 impl SinkSettings {
     /// Where incidents of this kind on this connection go, for display.
     pub fn target(&self, vpn: &VpnId, kind: Kind) -> String {
+        self.target_of(&PossibleIncident { of: vpn.clone().into(), vpn: vpn.clone(), kind })
+    }
+
+    /// Where an incident goes, for display.
+    pub fn target_of(&self, PossibleIncident { of, vpn, kind }: &PossibleIncident) -> String {
         match &self.vendor {
-            Vendor::IncidentManager { response_plan } => {
-                response_plan.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind.as_str())
+            Vendor::IncidentManager { response_plan: template } => {
+                response_plan(template, of, vpn, kind.as_str())
             }
-            Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(kind)),
+            Vendor::OpsCenter => format!("an OpsItem of severity {}", self.severity(*kind)),
             Vendor::Sns { topic_arn } => topic_arn.to_string(),
             Vendor::Webhook(webhook) => described(webhook),
         }
+    }
+
+    /// The incidents that it takes: those of each connection in turn, then those of each parent.
+    pub fn taken<'c>(
+        &self,
+        vpns: impl Iterator<Item = &'c VpnId>,
+        parents: &'c [Arc<ParentPlan>],
+    ) -> Vec<PossibleIncident> {
+        let plan = self.plan();
+        let connections = vpns.map(|vpn| (Scope::Connection(vpn.clone()), vpn));
+        let of_parent =
+            |parent: &'c Arc<ParentPlan>| Some((Scope::Parent(parent.id.clone()), parent.vpns.first()?));
+        let scopes = connections.chain(parents.iter().filter_map(of_parent));
+        let incidents = scopes.flat_map(|(of, vpn)| {
+            let kinds = Kind::ALL.into_iter().filter(|kind| match kind {
+                Kind::Outage | Kind::RedundancyLost | Kind::OneSided => true,
+                Kind::Degraded => of.vpn().is_some(),
+            });
+            let incident = |kind| PossibleIncident { of: of.clone(), vpn: vpn.clone(), kind };
+            kinds.map(incident).collect::<Vec<_>>()
+        });
+        incidents.filter(|incident| plan.takes(&incident.of, incident.kind)).collect()
     }
 
     /// The severity of an OpsItem, 1 to 4: its impact, of which "none" is OpsCenter's lowest.

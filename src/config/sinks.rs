@@ -11,10 +11,12 @@ use super::files::Surroundings;
 use super::patterns::{self, Rule};
 use super::problem::{Notes, Provenance};
 use super::section::Section;
-use super::settings::{SinkSettings, Vendor};
+use super::settings::{PossibleIncident, SinkSettings, Vendor};
 use super::vpns::VpnReader;
 use super::webhook;
 use crate::domain::names::{Destination, Kind, SinkId, VpnId};
+use crate::domain::plan::ParentPlan;
+use crate::domain::scope::Scope;
 use crate::settings::{WebhookBody, WebhookSettings, WebhookUrl};
 
 /// Incident Manager's scale, from critical to no impact.
@@ -75,7 +77,7 @@ pub(super) struct SinkReader {
     pub(super) settings: Vec<SinkSettings>,
     of_type: BTreeMap<Type, usize>,
     ids: BTreeMap<SinkId, Provenance>,
-    targets: BTreeMap<(String, VpnId, Kind), String>,
+    targets: BTreeMap<(String, Scope, Kind), String>,
 }
 
 /// The settings that sinks refer to.
@@ -83,6 +85,8 @@ pub(super) struct SinkReader {
 pub(super) struct Beside<'a> {
     /// The connections; all of them, if everything is `complete`.
     pub(super) vpns: &'a VpnReader,
+    /// What they share.
+    pub(super) parents: &'a [Arc<ParentPlan>],
     pub(super) complete: bool,
     /// The Region of `[aws]`.
     pub(super) region: Option<&'a str>,
@@ -92,7 +96,7 @@ pub(super) struct Beside<'a> {
 impl SinkReader {
     /// Reads one sink and keeps it if it is valid.
     pub(super) fn read(&mut self, section: &Section<'_>, beside: &Beside<'_>, notes: &mut Notes) {
-        let Beside { vpns, complete, region: default_region, surroundings } = *beside;
+        let Beside { vpns, parents, complete, region: default_region, surroundings } = *beside;
         if !section.is_table() {
             return;
         }
@@ -135,10 +139,10 @@ impl SinkReader {
                 || Kind::BY_DEFAULT.into(),
                 |kinds| kinds.into_iter().map(|kind| kind.value).collect(),
             ),
-            scopes: only.map(|vpns| vpns.into_iter().map(|vpn| vpn.value.into()).collect::<BTreeSet<_>>()),
+            scopes: only.map(|only| scopes(only.into_iter().map(|vpn| vpn.value).collect(), parents)),
             impact,
         };
-        self.claim_targets(&settings, kind_of_sink.target(), section, vpns, notes);
+        self.claim_targets(&settings, kind_of_sink.target(), section, beside, notes);
         self.settings.push(settings);
     }
 
@@ -179,33 +183,48 @@ impl SinkReader {
         settings: &SinkSettings,
         key: &str,
         section: &Section<'_>,
-        vpns: &VpnReader,
+        beside: &Beside<'_>,
         notes: &mut Notes,
     ) {
-        let plan = settings.plan();
-        let pairs = vpns.settings.keys().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
         let mut first_clash = None;
-        for (vpn, kind) in pairs.filter(|(vpn, kind)| plan.takes_vpn(vpn, *kind)) {
+        for incident in settings.taken(beside.vpns.settings.keys(), beside.parents) {
             let here = format!("{} at {}", section.path(key), section.place(key));
-            let target = (target(settings, vpn, kind), vpn.clone(), kind);
+            let target = (target(settings, &incident), incident.of, incident.kind);
             if let Some(there) = self.targets.get(&target) {
-                first_clash.get_or_insert_with(|| (there.clone(), vpn.clone(), kind));
+                let (_, of, kind) = target;
+                first_clash.get_or_insert_with(|| (there.clone(), of, kind));
             } else {
                 self.targets.insert(target, here);
             }
         }
-        if let Some((there, vpn, kind)) = first_clash {
-            let place = place(&settings.vendor);
-            let what = format!("sends {} of {vpn} to the same {place} as {there}", kind.as_str());
+        if let Some((there, of, kind)) = first_clash {
+            let (place, kind) = (place(&settings.vendor), kind.as_str());
+            let what = match of {
+                Scope::Connection(vpn) => format!("sends {kind} of {vpn} to the same {place} as {there}"),
+                Scope::Parent(parent) => format!(
+                    "sends {kind} of the {} {} to the same {place} as {there}: each takes a connection of it; give one another \
+                     destination or other kinds, or make them one sink",
+                    parent.kind.as_str(),
+                    parent.name
+                ),
+            };
             section.wrong(key, what, notes);
         }
     }
 }
 
+/// The connections of a sink, and each parent of one of them: a sink that sends a connection's incidents sends those that
+/// explain them.
+fn scopes(only: BTreeSet<VpnId>, parents: &[Arc<ParentPlan>]) -> BTreeSet<Scope> {
+    let of_it = parents.iter().filter(|parent| !parent.vpns.is_disjoint(&only));
+    let of_it: Vec<_> = of_it.map(|parent| Scope::Parent(parent.id.clone())).collect();
+    only.into_iter().map(Scope::Connection).chain(of_it).collect()
+}
+
 /// The target that must be unique. Different placeholders of plans may lead to the same one.
-fn target(settings: &SinkSettings, vpn: &VpnId, kind: Kind) -> String {
+fn target(settings: &SinkSettings, incident: &PossibleIncident) -> String {
     match &settings.vendor {
-        Vendor::IncidentManager { .. } => settings.target(vpn, kind),
+        Vendor::IncidentManager { .. } => settings.target_of(incident),
         Vendor::OpsCenter | Vendor::Sns { .. } | Vendor::Webhook(_) => {
             settings.destination.as_str().to_owned()
         }

@@ -3,6 +3,7 @@
 mod described;
 mod merged;
 mod mutated;
+mod parents;
 mod read;
 mod rejected;
 mod sensors;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::domain::names::{Kind, SinkId, VpnId};
 use crate::domain::plan::{Route, SinkPlan};
 use crate::domain::scope::{ParentId, Scope};
+use crate::settings::response_plan;
 
 /// The source that marks a drill's record.
 pub const DRILL_SOURCE: &str = "bothends.drill";
@@ -19,7 +20,7 @@ pub struct SinkRules {
     pub sink: SinkPlan,
     /// This gateway's name.
     pub site: Arc<str>,
-    /// The response plan's ARN (or the vendor's counterpart), with the placeholders `{vpn_id}` and `{kind}`.
+    /// The response plan's ARN (or the vendor's counterpart), with the placeholders of [`response_plan`].
     pub plan: Arc<str>,
     /// The impact of each kind, 1 (critical) to 5 (none); a kind that is not listed has [`Kind::default_impact`].
     pub impact: BTreeMap<Kind, u8>,
@@ -70,7 +71,11 @@ impl SinkRules {
 
     /// Where the records of a scope and kind are; `None` if the scope is not (or no longer) configured.
     pub fn scope(&self, of: &Scope, kind: Kind) -> Option<RecordScope> {
-        let plan = filled_in(&self.plan, of, kind);
+        let vpn = match of {
+            Scope::Connection(vpn) => vpn,
+            Scope::Parent(parent) => self.parents.get(parent)?.first()?,
+        };
+        let plan = response_plan(&self.plan, of, vpn, kind.as_str());
         // arn:<partition>:<service>:<region>:<account>:<resource>
         let mut fields = plan.splitn(6, ':');
         let partition = fields.nth(1).unwrap_or("aws").to_owned();
@@ -80,10 +85,7 @@ impl SinkRules {
                 let region = &self.vpns.get(vpn)?.region;
                 format!("arn:{partition}:ec2:{region}:{account}:vpn-connection/{vpn}")
             }
-            Scope::Parent(parent) => {
-                self.parents.contains_key(parent).then_some(())?;
-                format!("bothends:{parent}")
-            }
+            Scope::Parent(parent) => format!("bothends:{parent}"),
         };
         Some(RecordScope {
             of: of.clone(),
@@ -139,15 +141,6 @@ pub struct RecordScope {
     pub resource: String,
 }
 
-/// The response plan of a scope and kind. `{scope}` is a connection's id, or `uplink-wan1`; `{vpn_id}` is the same.
-pub fn filled_in(template: &str, of: &Scope, kind: Kind) -> String {
-    let scope = match of {
-        Scope::Connection(vpn) => vpn.as_str().to_owned(),
-        Scope::Parent(parent) => format!("{}-{}", parent.kind.as_str(), parent.name),
-    };
-    template.replace("{vpn_id}", &scope).replace("{scope}", &scope).replace("{kind}", kind.as_str())
-}
-
 impl RecordScope {
     /// Whether it is a drill's, and so no incident's.
     pub fn is_drill(&self) -> bool {
@@ -161,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::domain::names::Destination;
+    use crate::domain::scope::ParentKind;
 
     #[test]
     fn a_scope_names_the_plan_the_source_and_the_connections_own_arn() {
@@ -192,5 +186,34 @@ mod tests {
             "arn:aws-cn:ec2:eu-south-1:123456789012:vpn-connection/vpn-0123456789abcdef0"
         );
         assert_eq!(settings.scope(&VpnId::new("vpn-0").into(), Kind::Outage), None);
+    }
+
+    #[test]
+    fn a_parent_has_its_own_plan_or_that_of_its_first_connection_and_is_its_own_resource() {
+        let vpns = [VpnId::new("vpn-0123abcd"), VpnId::new("vpn-4567cdef")];
+        let parent = ParentId { kind: ParentKind::Uplink, site: "milan / 1".into(), name: "wan.1".into() };
+        let with = |name: &str| SinkRules {
+            sink: SinkPlan {
+                id: SinkId::new("incident_manager"),
+                destination: Destination::new("0123"),
+                kinds: BTreeSet::from(Kind::ALL),
+                scopes: None,
+            },
+            site: "milan / 1".into(),
+            plan: format!("arn:aws:ssm-incidents::123456789012:response-plan/{name}").into(),
+            impact: BTreeMap::new(),
+            vpns: BTreeMap::new(),
+            parents: BTreeMap::from([(parent.clone(), BTreeSet::from(vpns.clone()))]),
+        };
+        let of = Scope::Parent(parent.clone());
+        let plan = |name: &str| {
+            let scope = with(name).scope(&of, Kind::Outage).unwrap();
+            assert_eq!(scope.resource, "bothends:uplink/milan / 1/wan.1");
+            scope.plan.rsplit('/').next().unwrap().to_owned()
+        };
+        assert_eq!(plan("be-{scope}-{kind}"), "be-uplink-wan-1-outage");
+        assert_eq!(plan("be-{vpn_id}-{kind}"), "be-vpn-0123abcd-outage");
+        let other = Scope::Parent(ParentId { name: "wan2".into(), ..parent.clone() });
+        assert_eq!(with("be").scope(&other, Kind::Outage), None);
     }
 }

@@ -2,12 +2,13 @@ use super::*;
 use crate::aws::errors::FailureKind;
 use crate::aws::permission::Call;
 use crate::domain::names::Kind;
+use crate::domain::scope::Scope;
 
 const MILAN: &str = "vpn-0123456789abcdef0";
 const ROME: &str = "vpn-0fedcba9876543210";
 
 fn seen(name: &str, dedupe: Option<&str>, serves: &[(&str, Kind)]) -> SeenPlan {
-    let serves = serves.iter().map(|(vpn, kind)| (VpnId::new(*vpn), *kind)).collect();
+    let serves = serves.iter().map(|(of, kind)| (Scope::parse(of), *kind)).collect();
     let arn = format!("arn:aws:ssm-incidents::123456789012:response-plan/{name}");
     SeenPlan { plan: PlanUse { arn, serves }, dedupe: dedupe.map(str::to_owned) }
 }
@@ -115,8 +116,8 @@ fn a_string_of_two_plans_and_a_plan_of_two_incidents_may_merge_them() {
         seen("rome", Some("rome"), &[(ROME, Kind::Outage), (ROME, Kind::RedundancyLost)]),
     ];
     insta::assert_snapshot!(folds(&plans).join("\n"), @r#"
-    the response plans milan-one_sided, milan-outage have the same dedupe string "milan" (one_sided of vpn-0123456789abcdef0, outage of vpn-0123456789abcdef0): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection and kind its own plan ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
-    the response plan rome has the dedupe string "rome" and serves different incidents (outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection and kind its own plan ({vpn_id} and {kind} in response_plan), and each plan its own dedupe string
+    the response plans milan-one_sided, milan-outage have the same dedupe string "milan" (one_sided of vpn-0123456789abcdef0, outage of vpn-0123456789abcdef0): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection, group, uplink, site and kind its own plan ({scope} and {kind} in response_plan), and each plan its own dedupe string
+    the response plan rome has the dedupe string "rome" and serves different incidents (outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210): while one of them is open, Incident Manager merges the others into it, and nobody is paged for them; give each connection, group, uplink, site and kind its own plan ({scope} and {kind} in response_plan), and each plan its own dedupe string
     "#);
 }
 

@@ -16,7 +16,8 @@ use crate::aws::connection::AwsConnection;
 use crate::aws::errors::{Failure, FailureKind};
 use crate::aws::exchange::{Capture, call};
 use crate::aws::permission::Call;
-use crate::domain::names::{AwsPlace, Kind, VpnId};
+use crate::domain::names::{AwsPlace, Kind};
+use crate::domain::scope::Scope;
 
 /// A throttled call is repeated, at most this often: a check makes more calls at once than the daemon.
 const ATTEMPTS: u32 = 4;
@@ -406,7 +407,7 @@ pub struct PlanUse {
     /// Its ARN.
     pub arn: String,
     /// The incidents that it starts.
-    pub serves: Vec<(VpnId, Kind)>,
+    pub serves: Vec<(Scope, Kind)>,
 }
 
 /// An existing response plan.
@@ -448,7 +449,7 @@ impl PlanUse {
 }
 
 /// The incidents of plans, by the plans' names.
-type ByPlan<'a> = BTreeMap<&'a str, Vec<(VpnId, Kind)>>;
+type ByPlan<'a> = BTreeMap<&'a str, Vec<(Scope, Kind)>>;
 
 /// Where different incidents may be merged into one: while a record with a dedupe string is open, Incident Manager starts no
 /// other with the same string (API Reference, `IncidentTemplate`).
@@ -479,15 +480,15 @@ pub fn folds<'a>(plans: impl IntoIterator<Item = &'a SeenPlan>) -> Vec<String> {
         };
         Some(format!(
             "{what}: while one of them is open, Incident Manager merges the others into it, and nobody is paged \
-             for them; give each connection and kind its own \
-             plan ({{vpn_id}} and {{kind}} in response_plan), and each plan its own dedupe string"
+             for them; give each connection, group, uplink, site and kind its own \
+             plan ({{scope}} and {{kind}} in response_plan), and each plan its own dedupe string"
         ))
     };
     by_string.into_iter().filter_map(text).collect()
 }
 
-fn served(serves: &[(VpnId, Kind)]) -> String {
-    let each = serves.iter().map(|(vpn, kind)| format!("{} of {vpn}", kind.as_str()));
+fn served(serves: &[(Scope, Kind)]) -> String {
+    let each = serves.iter().map(|(of, kind)| format!("{} of {of}", kind.as_str()));
     each.collect::<Vec<_>>().join(", ")
 }
 

@@ -11,10 +11,11 @@ use crate::aws::trial::{
 };
 use crate::aws::{AwsConnections, Call, ConnectionSettings};
 use crate::cli::terminal::{self, aligned, line};
-use crate::config::{Config, SinkSettings, Vendor};
-use crate::domain::names::{AwsPlace, Kind, VpnId};
+use crate::config::{Config, PossibleIncident, SinkSettings, Vendor};
+use crate::domain::names::AwsPlace;
 use crate::domain::plan::VpnPlan;
 use crate::process::Exit;
+use crate::settings::response_plan;
 
 pub(super) fn run(config: &Config) -> Exit {
     let runtime = match terminal::runtime() {
@@ -136,17 +137,15 @@ fn region_of(uses: &Use) -> Option<Arc<str>> {
 
 /// The response plans that the placeholders expand to, for the incidents that the sink takes.
 fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -> Vec<Family> {
-    let takes = sink.plan();
     let mut families: Vec<Family> = Vec::new();
-    let pairs = config.vpns.keys().flat_map(|vpn| Kind::ALL.map(|kind| (vpn, kind)));
-    for (vpn, kind) in pairs.filter(|(vpn, kind)| takes.takes_vpn(vpn, *kind)) {
-        let arn = sink.target(vpn, kind);
-        let served = (vpn.clone(), kind);
-        let granted = with_kind(template, vpn, "*");
+    for incident in config.taken_by(sink) {
+        let arn = sink.target_of(&incident);
+        let PossibleIncident { of, vpn, kind } = incident;
+        let granted = response_plan(template, &of, &vpn, "*");
         let known = families.iter().position(|family| family.granted == granted);
         let index = known.unwrap_or_else(|| {
             let nobodys_plan = if template.contains("{kind}") {
-                with_kind(template, vpn, &format!("check-{nonce}"))
+                response_plan(template, &of, &vpn, &format!("check-{nonce}"))
             } else {
                 format!("{granted}-check-{nonce}")
             };
@@ -160,15 +159,11 @@ fn families(config: &Config, sink: &SinkSettings, template: &str, nonce: &str) -
         });
         let plans = &mut families[index].plans;
         match plans.iter_mut().find(|plan| plan.arn == arn) {
-            Some(plan) => plan.serves.push(served),
-            None => plans.push(PlanUse { arn, serves: vec![served] }),
+            Some(plan) => plan.serves.push((of, kind)),
+            None => plans.push(PlanUse { arn, serves: vec![(of, kind)] }),
         }
     }
     families
-}
-
-fn with_kind(template: &str, vpn: &VpnId, kind: &str) -> String {
-    template.replace("{vpn_id}", vpn.as_str()).replace("{kind}", kind)
 }
 
 /// The text to print, and the exit code.

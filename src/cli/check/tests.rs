@@ -84,7 +84,7 @@ fn told(trials: &[Trial]) -> String {
                             let serves: Vec<_> = plan
                                 .serves
                                 .iter()
-                                .map(|(vpn, kind)| format!("{} of {vpn}", kind.as_str()))
+                                .map(|(of, kind)| format!("{} of {of}", kind.as_str()))
                                 .collect();
                             text.push_str(&format!("    {} for {}\n", last(&plan.arn), serves.join(", ")));
                         }
@@ -126,14 +126,44 @@ fn every_place_is_tried_for_what_it_is_used_for() {
       telemetry, maintenance of vpn-0123456789abcdef0 203.0.113.11
       metrics BothEnds/milan-1
       plans bothends-vpn-0123456789abcdef0-*, nobody's is bothends-vpn-0123456789abcdef0-check-0123
-        bothends-vpn-0123456789abcdef0-outage for outage of vpn-0123456789abcdef0
-        bothends-vpn-0123456789abcdef0-one_sided for one_sided of vpn-0123456789abcdef0
+        bothends-vpn-0123456789abcdef0-outage for outage of vpn-0123456789abcdef0, outage of site/milan-1
+        bothends-vpn-0123456789abcdef0-one_sided for one_sided of vpn-0123456789abcdef0, one_sided of site/milan-1
       plans bothends-vpn-0fedcba9876543210-*, nobody's is bothends-vpn-0fedcba9876543210-check-0123
         bothends-vpn-0fedcba9876543210-outage for outage of vpn-0fedcba9876543210
         bothends-vpn-0fedcba9876543210-one_sided for one_sided of vpn-0fedcba9876543210
     in eu-central-1 as arn:aws:iam::123456789012:role/pager
       plans all, nobody's is all-check-0123
-        all for outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210, one_sided of vpn-0fedcba9876543210
+        all for outage of vpn-0fedcba9876543210, redundancy_lost of vpn-0fedcba9876543210, one_sided of vpn-0fedcba9876543210, outage of site/milan-1, redundancy_lost of site/milan-1, one_sided of site/milan-1
+    "#);
+}
+
+#[test]
+fn of_a_plan_by_scope_each_parent_is_tried_with_its_own() {
+    let config = configured(&format!(
+        r#"
+        [aws]
+        region = "eu-west-1"
+        [cloudwatch]
+        enabled = false
+        [[uplink]]
+        name = "wan.1"
+        references = ["192.0.2.1"]
+        [[incident.sink]]
+        type = "incident_manager"
+        response_plan = "{PLANS}/be-{{scope}}-{{kind}}"
+        kinds = ["outage", "degraded"]
+        vpns = ["vpn-0fedcba9876543210"]
+        "#
+    ));
+    let told = told(&needs(&config, "0123"));
+    insta::assert_snapshot!(told.split_once("  plans ").unwrap().1, @r#"
+    be-vpn-0fedcba9876543210-*, nobody's is be-vpn-0fedcba9876543210-check-0123
+        be-vpn-0fedcba9876543210-outage for outage of vpn-0fedcba9876543210
+        be-vpn-0fedcba9876543210-degraded for degraded of vpn-0fedcba9876543210
+      plans be-uplink-wan-1-*, nobody's is be-uplink-wan-1-check-0123
+        be-uplink-wan-1-outage for outage of uplink/milan-1/wan.1
+      plans be-site-milan-1-*, nobody's is be-site-milan-1-check-0123
+        be-site-milan-1-outage for outage of site/milan-1
     "#);
 }
 
@@ -184,9 +214,9 @@ fn what_is_not_used_is_not_tried_and_a_region_may_be_left_to_the_environment() {
     without a Region
       tunnels vpn-0123456789abcdef0 203.0.113.11 within 600s
       plans *, nobody's is check-0123
-        outage for outage of vpn-0123456789abcdef0
-        redundancy_lost for redundancy_lost of vpn-0123456789abcdef0
-        one_sided for one_sided of vpn-0123456789abcdef0
+        outage for outage of vpn-0123456789abcdef0, outage of site/milan-1
+        redundancy_lost for redundancy_lost of vpn-0123456789abcdef0, redundancy_lost of site/milan-1
+        one_sided for one_sided of vpn-0123456789abcdef0, one_sided of site/milan-1
     in eu-central-1 as arn:aws:iam::123456789012:role/watcher
       tunnels vpn-0fedcba9876543210 198.51.100.21 within 600s
     "#);
@@ -307,7 +337,7 @@ fn plans_of_two_places_that_fold_incidents_are_bad_news() {
     let plan = |name: &str, kind| SeenPlan {
         plan: PlanUse {
             arn: format!("{PLANS}/{name}"),
-            serves: vec![(VpnId::new("vpn-0123456789abcdef0"), kind)],
+            serves: vec![(VpnId::new("vpn-0123456789abcdef0").into(), kind)],
         },
         dedupe: Some("vpn".to_owned()),
     };

@@ -66,11 +66,14 @@ fn response_plans_may_have_the_two_placeholders_in_their_name_only() {
     let long = format!("arn:aws:ssm-incidents::123456789012:response-plan/{}", "x".repeat(201));
     let long_once_filled =
         format!("arn:aws:ssm-incidents::123456789012:response-plan/{}{{kind}}", "x".repeat(190));
+    let long_of_a_parent =
+        format!("arn:aws:ssm-incidents::123456789012:response-plan/{}{{scope}}", "x".repeat(130));
     verdicts(
         &RESPONSE_PLAN,
         &[
             "arn:aws:ssm-incidents::123456789012:response-plan/bothends",
             "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}",
+            "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{scope}-{kind}",
             "arn:aws-cn:ssm-incidents::123456789012:response-plan/a_b",
             "arn:aws-us-gov:ssm-incidents::123456789012:response-plan/{kind}",
         ],
@@ -87,6 +90,7 @@ fn response_plans_may_have_the_two_placeholders_in_their_name_only() {
             "arn:aws:ssm::123456789012:response-plan/a",
             &long,
             &long_once_filled,
+            &long_of_a_parent,
         ],
     );
 }

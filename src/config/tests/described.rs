@@ -118,6 +118,8 @@ impact = {{ outage = 2 }}
                   resolved once over for 5m; nothing opens in the first 2m after the start
                   an outage pages no earlier than 32.3 s after the break, and not before AWS says Down as well
 
+    parents     site milan-1: every connection
+
     AWS         CloudWatch TunnelState in eu-south-1: vpn-0123456789abcdef1
                   about 43200 calls a month, 43200 metrics requested; more while in doubt
                 CloudWatch TunnelState in eu-west-1: vpn-0123456789abcdef0
@@ -135,6 +137,8 @@ impact = {{ outage = 2 }}
       vpn-0123456789abcdef0 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided
       vpn-0123456789abcdef1 outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef1-outage
       vpn-0123456789abcdef1 one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef1-one_sided
+      site milan-1          outage          impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-outage
+      site milan-1          one_sided       impact 2  arn:aws:ssm-incidents::123456789012:response-plan/bothends-vpn-0123456789abcdef0-one_sided
 
     metrics     none go to CloudWatch
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
@@ -150,7 +154,7 @@ fn the_sensors_are_shown_with_whom_they_ask() {
         page.split("evidence    ").nth(1).unwrap().split("\n\n").next().unwrap().to_owned()
     };
     let uplinks = "[[uplink]]\nname = \"wan1\"\ninterface = \"eth0\"\nreferences = [\"192.0.2.1\", \"192.0.2.2\"]\n\
-                   [[uplink]]\nname = \"wan2\"\nsource = \"198.51.100.9\"\n";
+                   [[uplink]]\nname = \"wan2\"\nsource = \"198.51.100.9\"\nreferences = [\"192.0.2.3\"]\n";
     insta::assert_snapshot!(evidence(&format!(
         "[ipsec]\n[bgp]\ndaemon = \"bird\"\n[mtu]\n{uplinks}{VPN}uplink = \"wan1\"\nipsec_socket = \"/run/charon2.vici\"\n\
          [vpn.bgp]\nrequired = true\n{OTHER_VPN}uplink = \"wan2\"\n{SINK}"
@@ -158,7 +162,7 @@ fn the_sensors_are_shown_with_whom_they_ask() {
     ipsec: strongSwan at /run/charon.vici, /run/charon2.vici
                 bgp: BIRD at /run/bird/bird.ctl; a tunnel of vpn-0123456789abcdef0 without a session is Down
                 path: echoes to AWS's outside addresses over wan1 on eth0, and the hops when a tunnel goes down; references 192.0.2.1, 192.0.2.2
-                path: echoes to AWS's outside addresses over wan2 from 198.51.100.9, and the hops when a tunnel goes down; no references: a dead uplink looks like a dead path to AWS
+                path: echoes to AWS's outside addresses over wan2 from 198.51.100.9, and the hops when a tunnel goes down; reference 192.0.2.3
                 mtu: the largest packet that passes through each tunnel, every 1h
     ");
     insta::assert_snapshot!(evidence(&format!(

@@ -105,7 +105,7 @@ fn a_wrong_variable_is_reported_by_its_name() {
     environment variable BOTHENDS_AWS__EC2_TELEMETRY: aws.ec2_telemetry: invalid value "yes"; expected true or false; write true
     environment variable BOTHENDS_PROBE__INTERVAL: probe.interval: invalid value "1"; expected a duration with its unit, "100ms" to "1m"; if seconds are meant, write "1s"
     environment variable BOTHENDS_PROBE__INTERVALL: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_PROBE__INTERVAL?
-    environment variable BOTHENDS_VPN__0__ID: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; what stands in lists, [[vpn]], [[uplink]] and [[incident.sink]], is set in a file, such as one in conf.d
+    environment variable BOTHENDS_VPN__0__ID: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; what stands in lists, [[vpn]], [[uplink]], [[group]] and [[incident.sink]], is set in a file, such as one in conf.d
     environment variable BOTHENDS_site__name: unknown override; expected BOTHENDS_SECTION__KEY in capitals, with two underscores; only keys of single tables can be set by environment variables; did you mean BOTHENDS_SITE__NAME?
     "#);
 }

@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn a_value_of_any_type_under_any_key_is_accepted_or_reported(
-        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe", "ipsec", "bgp", "path", "mtu", "uplink", "vpn.bgp", "vpn.tunnel.uplink"]),
+        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe", "ipsec", "bgp", "path", "mtu", "uplink", "group", "group.vpns", "vpn.bgp", "vpn.tunnel.uplink"]),
         value in prop::sample::select(vec!["1", "\"x\"", "[]", "[[]]", "{}", "[{}]", "[1, {}]", "true", "1.5", "nan", "12:00:00", "[{ tunnel = 1 }]"]),
     ) {
         load_and_describe(&format!("{key} = {value}\n"));
@@ -90,10 +90,11 @@ fn every_list_of_tables_survives_elements_that_are_none() {
     let path = std::path::Path::new("x");
     let document = document::parse(
         path,
-        "vpn = [1, { id = 1 }]\nincident.sink = [{}, []]\nuplink = [1, {}, []]\n",
+        "vpn = [1, { id = 1 }]\nincident.sink = [{}, []]\nuplink = [1, {}, []]\ngroup = [{}, 1, [], 2]\n",
         RENAMED,
         &mut notes,
     )
     .unwrap();
-    assert_eq!((document.vpns.len(), document.sinks.len(), document.uplinks.len()), (2, 2, 3));
+    let counts = [document.vpns, document.sinks, document.uplinks, document.groups].map(|list| list.len());
+    assert_eq!(counts, [2, 2, 3, 4]);
 }

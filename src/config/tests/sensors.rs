@@ -29,8 +29,9 @@ fn a_table_switches_its_sensor_on_and_without_it_nothing_runs() {
     assert_eq!(kinds("[ipsec]"), ["ipsec"]);
     assert_eq!(kinds("[bgp]\ndaemon = \"bird\""), ["bgp"]);
     assert_eq!(kinds("[path]"), ["path", "trace"]);
-    assert_eq!(kinds("[[uplink]]\nname = \"wan1\""), ["path", "trace"]);
-    assert_eq!(kinds("[path]\nenabled = false\n[[uplink]]\nname = \"wan1\""), [""; 0]);
+    let uplink = "[[uplink]]\nname = \"wan1\"\nreferences = [\"192.0.2.1\"]";
+    assert_eq!(kinds(uplink), ["path", "trace"]);
+    assert_eq!(kinds(&format!("[path]\nenabled = false\n{uplink}")), [""; 0]);
     assert_eq!(kinds("[mtu]"), ["mtu"]);
 }
 
@@ -105,11 +106,19 @@ fn one_uplink_is_that_of_every_tunnel_and_of_several_each_names_its_own() {
     let uplink = &one.sensors.subjects[0].uplink;
     assert_eq!((uplink.name.as_deref(), uplink.references.len()), (Some("wan1"), 2));
     assert_eq!((&uplink.interface, uplink.source), (&None, None));
+    assert_eq!(tunnels(&one)[0].uplink.as_deref(), Some("wan1"));
+    assert_eq!(tunnels(&loaded("[path]"))[0].uplink, None);
 
-    let two = "[[uplink]]\nname = \"wan1\"\ninterface = \"eth0\"\n[[uplink]]\nname = \"wan2\"\nsource = \"192.0.2.10\"\n";
+    let nameless = loaded("[[uplink]]\nreferences = [\"192.0.2.1\"]");
+    assert_eq!(tunnels(&nameless)[0].uplink.as_deref(), Some("uplink"));
+    assert_eq!(nameless.sensors.subjects[0].uplink.name.as_deref(), Some("uplink"));
+
+    let two = "[[uplink]]\nname = \"wan1\"\ninterface = \"eth0\"\nreferences = [\"192.0.2.1\"]\n\
+               [[uplink]]\nname = \"wan2\"\nsource = \"192.0.2.10\"\nreferences = [\"192.0.2.1\"]\n";
     let files = Files::new(&format!("{VPN}uplink = \"wan2\"\n{SINK}")).with("uplinks.toml", two);
     let config = files.load(&[]).unwrap();
     assert_eq!(config.sensors.subjects[0].uplink.name.as_deref(), Some("wan2"));
+    assert_eq!(tunnels(&config)[0].uplink.as_deref(), Some("wan2"));
 }
 
 #[test]
