@@ -82,7 +82,8 @@ impl SinkRules {
             }
             Scope::Parent(parent) => {
                 self.parents.contains_key(parent).then_some(())?;
-                format!("bothends:{parent}")
+                // Incident Manager takes ARNs only.
+                format!("arn:{partition}:bothends::{account}:{parent}")
             }
         };
         Some(RecordScope {
@@ -135,7 +136,7 @@ pub struct RecordScope {
     pub plan: String,
     /// The source that marks a record as ours: `bothends.<kind>`.
     pub source: String,
-    /// The connection's ARN; of a parent, which AWS does not know, its identity.
+    /// The connection's ARN; of a parent, which AWS does not know, its identity in the form of one.
     pub resource: String,
 }
 
