@@ -138,6 +138,7 @@ impl Account {
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
         let (likely, steps) = advice.map_or((None, Vec::new()), |it| (it.likely, it.steps));
         let causes = causes(incident, &tunnels, course);
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
         let left_open = match incident.state {
             IncidentState::Unwatched { .. } => {
                 vec!["Look whether the tunnels work, and close this record by hand.".to_owned()]
@@ -159,8 +160,8 @@ impl Account {
             affected: None,
             connections: Vec::new(),
             connections_in_all: 0,
-            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
-            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            runbook_url,
+            notes,
             sender: sender(&settings.site),
             links: links(incident, vpn),
         }
@@ -169,9 +170,7 @@ impl Account {
     /// Describes a parent's incident as it is now. Runbook and notes are those that all its connections have in common.
     fn of_parent(incident: &Incident, family: &Family<'_>, settings: &SinkRules) -> Self {
         let (connections, connections_in_all) = family.connections();
-        let common = |of: fn(&VpnSettings) -> Option<&str>| common(incident, settings, of);
-        let (runbook_url, notes) =
-            (common(|vpn| vpn.runbook_url.as_deref()), common(|vpn| vpn.notes.as_deref()));
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
         let links = family.shown().take(LINKS_MAX).filter_map(|(child, _)| {
             let vpn = settings.vpns.get(&child.vpn).filter(|vpn| !vpn.region.is_empty())?;
             let title = clip(&format!("{} in the AWS console", child.name), WORDS_MAX);
@@ -192,8 +191,8 @@ impl Account {
             affected: (!connections.is_empty()).then(|| family.affected()),
             connections,
             connections_in_all,
-            runbook_url: runbook_url.map(|url| clip(url, URL_MAX)),
-            notes: notes.map(|notes| clip(notes, NOTES_MAX)),
+            runbook_url,
+            notes,
             sender: sender(&settings.site),
             links: links.collect(),
         }
@@ -340,6 +339,25 @@ impl Account {
             metrics: false,
         });
         runbook.into_iter().chain(self.links.iter().cloned()).collect()
+    }
+}
+
+/// Runbook and notes of the configuration; of a parent those that all its connections have in common.
+pub(super) struct OperatorWords {
+    pub(super) runbook_url: Option<String>,
+    pub(super) notes: Option<String>,
+}
+
+impl OperatorWords {
+    pub(super) fn of(incident: &Incident, settings: &SinkRules) -> Self {
+        let said = |of: fn(&VpnSettings) -> Option<&str>| match settings.vpn(&incident.id.scope) {
+            Some(vpn) => of(vpn),
+            None => common(incident, settings, of),
+        };
+        Self {
+            runbook_url: said(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: said(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+        }
     }
 }
 

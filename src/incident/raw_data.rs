@@ -12,9 +12,9 @@ use crate::domain::scope::Scope;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Evidence, View};
 
-use super::account::{NOTES_MAX, URL_MAX};
+use super::account::OperatorWords;
 use super::family::{self, Family};
-use super::settings::VpnSettings;
+use super::settings::SinkRules;
 use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip, degradation};
 
 /// Incident Manager's limit on `triggerDetails.rawData` is in characters; counted in bytes, to be safe.
@@ -23,8 +23,8 @@ pub(super) const RAW_DATA_MAX: usize = 10_000;
 
 /// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit, the last tunnels lose their details, then are
 /// only counted, as the last connections of a parent are, then the notes go: the JSON is always complete.
-pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> String {
-    RawData::that_fits(incident, vpn, generation).to_json()
+pub(super) fn raw_data(incident: &Incident, settings: &SinkRules, generation: u32) -> String {
+    RawData::that_fits(incident, settings, generation).to_json()
 }
 
 #[derive(Serialize)]
@@ -89,7 +89,8 @@ impl ChildData {
 
 impl RawData {
     /// The form of a message, and of a record.
-    pub(super) fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
+    pub(super) fn that_fits(incident: &Incident, settings: &SinkRules, generation: u32) -> Self {
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
         let standing = as_they_stand(incident);
         let family = Family::of(incident);
         let shown = family.iter().flat_map(Family::shown);
@@ -112,8 +113,8 @@ impl RawData {
             opened: rfc3339(incident.id.opened),
             follows: incident.related.as_ref().map(ToString::to_string),
             worsened_after_close: (generation > 0).then_some(true),
-            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
-            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            runbook_url,
+            notes,
             tunnels: incident
                 .tunnels
                 .iter()

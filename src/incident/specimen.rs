@@ -219,16 +219,19 @@ mod tests {
         let in_any = all.iter().fold(BTreeSet::new(), |known, names| &known | names);
         assert_eq!(in_every, MEMBERS.map(str::to_owned).into());
         let sometimes = &in_any - &in_every;
-        // No specimen worsened after a person closed it, which only a sink that keeps records sees, or has more tunnels than
-        // fit.
-        let rare = ["tunnels_left_out", "worsened_after_close"].map(str::to_owned);
+        // No specimen worsened after a person closed it, which only a sink that keeps records sees, or has more tunnels or
+        // connections than fit.
+        let rare = ["tunnels_left_out", "children_left_out", "worsened_after_close"].map(str::to_owned);
         assert_eq!(&sometimes | &rare.into(), SOMETIMES.map(str::to_owned).into());
     }
 
     #[test]
-    fn there_is_one_of_every_change_and_kind_and_a_drills() {
-        let seen: BTreeSet<_> =
-            specimens(AT).iter().map(|message| (message.change, message.kind, message.drill)).collect();
-        assert_eq!(seen.len(), Change::ALL.len() * Kind::ALL.len() + 2 * Kind::ALL.len());
+    fn there_is_one_of_every_change_kind_and_scope_and_a_drills() {
+        let seen: BTreeSet<_> = specimens(AT)
+            .iter()
+            .map(|message| (message.change, message.kind, message.scope.word(), message.drill))
+            .collect();
+        let of_parents = Change::ALL.len() * (Kind::ALL.len() - 1) * ParentKind::ALL.len();
+        assert_eq!(seen.len(), Change::ALL.len() * Kind::ALL.len() + 2 * Kind::ALL.len() + of_parents);
     }
 }

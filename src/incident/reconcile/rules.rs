@@ -237,7 +237,6 @@ impl RecordCase {
     }
 
     fn request(&self, context: &CaseContext<'_>, scope: &RecordScope, client_token: String) -> StartRequest {
-        let vpn = context.settings.vpn(&self.incident.id.scope);
         StartRequest {
             scope: scope.clone(),
             client_token,
@@ -245,7 +244,7 @@ impl RecordCase {
             impact: context.settings.impact(self.incident.id.kind),
             triggered: self.incident.began,
             description: Account::new(&self.incident, context.settings).markdown(DESCRIPTION_MAX),
-            raw_data: raw_data(&self.incident, vpn, self.row.generation),
+            raw_data: raw_data(&self.incident, context.settings, self.row.generation),
         }
     }
 
