@@ -225,7 +225,9 @@ impl Account {
         }
         push(&mut text, &self.since);
         push(&mut text, &self.traffic);
-        text.push('\n');
+        if !self.ends.is_empty() {
+            text.push('\n');
+        }
         for ends in &self.ends {
             push(&mut text, &format!("{}: {}", ends.tunnel, ends.both));
             push(&mut text, &format!("  this site: {}", ends.site));
@@ -284,7 +286,10 @@ impl Account {
         let caution = self.caution.map(|caution| format!("**{caution}**\n\n")).unwrap_or_default();
         let why: String = self.causes.iter().map(|cause| format!("**Why:** {cause}\n\n")).collect();
         let (title, since, traffic) = (&self.title, &self.since, &self.traffic);
-        let mut text = format!("**{title}**\n\n{caution}{why}{since}\n\n**{traffic}**\n\n");
+        let mut text = format!("**{title}**\n\n{caution}{why}{since}\n\n**{traffic}**\n");
+        if !self.ends.is_empty() {
+            text.push('\n');
+        }
         for ends in &self.ends {
             push(&mut text, &format!("- **{}**: {}", ends.tunnel, ends.both));
             push(&mut text, &format!("  - this site: {}", ends.site));
