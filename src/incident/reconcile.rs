@@ -371,12 +371,12 @@ impl Reconciler {
                 self.places.entry((scope.clone(), kind)).or_default();
             }
         }
-        let needs_none = |case: &&RecordCase| case.row.record.is_some() || case.is_held_back();
-        let have_record: BTreeSet<(Scope, Kind)> = self
+        let has_or_waits = |case: &&RecordCase| case.row.record.is_some() || case.is_held_back();
+        let need_none: BTreeSet<(Scope, Kind)> = self
             .cases
             .values()
             .filter(|case| case.present && !case.row.settled)
-            .filter(needs_none)
+            .filter(has_or_waits)
             .map(|case| (case.incident.id.scope.clone(), case.incident.id.kind))
             .collect();
         let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
@@ -385,7 +385,7 @@ impl Reconciler {
                 continue;
             }
             let taken = self.settings.sink.takes(&at.0, at.1);
-            place.prepare(taken && !have_record.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            place.prepare(taken && !need_none.contains(at) && self.board.prepare.contains(&at.0), now.mono);
             let wanted = wanted.get(at).copied();
             let Some(due) = place.due(wanted, now.mono) else { continue };
             let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };

@@ -518,8 +518,10 @@ impl World {
                 }
                 Scope::Parent(_) => !matches!(world.daemons[index].withheld, Some(Withheld::Explained(_))),
             };
+            if !well {
+                return world.resolve_when_well(index, id);
+            }
             match &id.scope {
-                _ if !well => world.resolve_when_well(index, id),
                 Scope::Connection(_) => world.add(index, over()),
                 Scope::Parent(_) => {
                     world.end_parent(index);
