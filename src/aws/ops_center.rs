@@ -174,8 +174,9 @@ impl OpsCenter {
         }
     }
 
-    /// The connection's ARN, if the account is known.
+    /// The connection's ARN, if the account is known. AWS has no resource for a parent.
     fn resource(&self, scope: &RecordScope) -> Option<String> {
+        scope.of.vpn()?;
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         item::resource(&scope.resource, &account)
     }

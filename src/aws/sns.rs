@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::budget::Urgency;
 use super::by_hand::{Api, Draft, ErrorAnswer, form};
@@ -27,6 +28,7 @@ pub(super) const API: Api =
 pub(super) const API_VERSION: &str = "2010-03-31";
 /// A subject has at most 100 ASCII characters (`Publish`).
 const SUBJECT_MAX: usize = 100;
+const GROUP_MAX: usize = 128;
 
 /// A topic, called with one role.
 pub struct Sns {
@@ -59,6 +61,7 @@ impl Sns {
         .map(|(name, value)| (name.to_owned(), value))
         .into();
         let scope = message.scope.to_string();
+        let group = group(&message.key);
         let attributes = [
             ("id", &*message.id),
             ("key", &message.key),
@@ -77,7 +80,7 @@ impl Sns {
             parameters.push((format!("{entry}.Value.StringValue"), value));
         }
         if self.topic_arn.ends_with(".fifo") {
-            parameters.push(("MessageGroupId".to_owned(), &message.key));
+            parameters.push(("MessageGroupId".to_owned(), &group));
             parameters.push(("MessageDeduplicationId".to_owned(), &message.id));
         }
         let body = form(parameters.iter().map(|(name, value)| (name.as_str(), *value)));
@@ -111,6 +114,15 @@ impl Messenger for Sns {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What a FIFO topic groups by: the key, or its hash where the names of a parent and its site are not what the API takes, which is at
+/// most 128 letters, digits and punctuation characters (`Publish`).
+fn group(key: &str) -> String {
+    if key.len() <= GROUP_MAX && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return key.to_owned();
+    }
+    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// SNS accepted a message only if it answered with a message id: any other answer is not from SNS.
@@ -170,6 +182,21 @@ mod tests {
         assert_eq!(subject("[milan-1] Zürich — down"), "[milan-1] Z?rich - down");
         let long = subject(&"x".repeat(200));
         assert_eq!((long.len(), long.ends_with("...")), (100, true));
+    }
+
+    #[test]
+    fn a_group_is_the_key_or_its_hash() {
+        let plain = "bothends/uplink/milan-1/wan1/outage";
+        assert_eq!(group(plain), plain);
+        let others =
+            ["bothends/uplink/Milan 1/wan1/outage", "bothends/site/Z\u{fc}rich/outage", &"x".repeat(129)]
+                .map(group);
+        assert!(
+            others
+                .iter()
+                .all(|group| group.len() == 64 && group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        );
+        assert!(others[0] != others[1] && others[1] != others[2]);
     }
 
     #[test]

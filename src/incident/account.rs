@@ -5,7 +5,7 @@
 //! one closed table.
 //!
 //! Each medium has its own form and length. A text that does not fit loses the least helpful parts first: the graphs, all
-//! links, the end of the notes, and only then the last lines.
+//! links, most connections of a parent, the end of the notes, and only then the last lines.
 
 mod advice;
 
@@ -15,9 +15,10 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use self::advice::{Advice, Flow, why_words};
+use super::family::{self, Family};
 use super::wording::{
     self, AwsSince, Course, CurrentTunnel, DownAlone, WORDS_MAX, alone, as_they_stand, capitalized,
-    clearing_since, clip, concerned, list, lost, span, when,
+    clearing_since, clip, concerned, kind_in_capitals, list, lost, span, when,
 };
 use crate::catalogue::cause;
 use crate::domain::board::{Incident, IncidentState, TunnelSnapshot};
@@ -42,8 +43,14 @@ enum Without {
     Nothing,
     Graphs,
     Links,
+    MostConnections,
     LongNotes,
 }
+
+/// The connections of a parent that are named where space is short.
+const CONNECTIONS_SHORT: usize = 5;
+/// A parent's incident has the links of this many connections.
+const LINKS_MAX: usize = 3;
 
 /// A runbook's address is cut to this many characters.
 pub(super) const URL_MAX: usize = 1000;
@@ -77,6 +84,18 @@ pub struct Account {
     pub likely: Option<String>,
     /// The first things to do, in order.
     pub steps: Vec<String>,
+    /// What is not sent because of a parent's incident, or until when a connection's was not sent; usually `None`.
+    #[serde(serialize_with = "text_or_none")]
+    pub withheld: Option<String>,
+    /// How many of a parent's connections are affected; `None` for a connection.
+    #[serde(skip)]
+    pub affected: Option<String>,
+    /// A line for each affected connection of a parent, the first of them …
+    #[serde(skip)]
+    pub connections: Vec<String>,
+    /// … of so many.
+    #[serde(skip)]
+    pub connections_in_all: usize,
     /// The runbook.
     #[serde(skip)]
     pub runbook_url: Option<String>,
@@ -109,6 +128,9 @@ pub struct Ends {
 impl Account {
     /// Describes an incident as it is now.
     pub(super) fn new(incident: &Incident, settings: &SinkRules) -> Self {
+        if let Some(family) = Family::of(incident) {
+            return Self::of_parent(incident, &family, settings);
+        }
         let tunnels = as_they_stand(incident);
         let vpn = settings.vpn(&incident.id.scope);
         let flow = Flow::of(&tunnels);
@@ -116,6 +138,7 @@ impl Account {
         let advice = Advice::new(incident, &tunnels, course, &flow, vpn);
         let (likely, steps) = advice.map_or((None, Vec::new()), |it| (it.likely, it.steps));
         let causes = causes(incident, &tunnels, course);
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
         let left_open = match incident.state {
             IncidentState::Unwatched { .. } => {
                 vec!["Look whether the tunnels work, and close this record by hand.".to_owned()]
@@ -133,11 +156,58 @@ impl Account {
             ends: tunnels.iter().take(TUNNELS_MAX).map(|it| Ends::of(it, incident.id.opened)).collect(),
             likely,
             steps: left_open,
-            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
-            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            withheld: family::sent_late(incident, &settings.sink),
+            affected: None,
+            connections: Vec::new(),
+            connections_in_all: 0,
+            runbook_url,
+            notes,
             sender: sender(&settings.site),
             links: links(incident, vpn),
         }
+    }
+
+    /// Describes a parent's incident as it is now. Runbook and notes are those that all its connections have in common.
+    fn of_parent(incident: &Incident, family: &Family<'_>, settings: &SinkRules) -> Self {
+        let (connections, connections_in_all) = family.connections();
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
+        let links = family.shown().take(LINKS_MAX).filter_map(|(child, _)| {
+            let vpn = settings.vpns.get(&child.vpn).filter(|vpn| !vpn.region.is_empty())?;
+            let title = clip(&format!("{} in the AWS console", child.name), WORDS_MAX);
+            Some(Link { title, ..console(&child.vpn, &vpn.region) })
+        });
+        Self {
+            title: family.title(),
+            short: family.short(),
+            caution: None,
+            causes: family.causes(),
+            since: family.since(),
+            flow: family.flow().as_str(),
+            traffic: family.traffic(),
+            ends: Vec::new(),
+            likely: None,
+            steps: family.steps(),
+            withheld: family.withheld(),
+            affected: (!connections.is_empty()).then(|| family.affected()),
+            connections,
+            connections_in_all,
+            runbook_url,
+            notes,
+            sender: sender(&settings.site),
+            links: links.collect(),
+        }
+    }
+
+    /// The affected connections, `most` of them, a line each; empty for a connection.
+    fn named_connections(&self, most: usize) -> Vec<String> {
+        let Some(affected) = &self.affected else { return Vec::new() };
+        let mut lines = vec![format!("{affected}:")];
+        lines.extend(self.connections.iter().take(most).map(|line| format!("- {line}")));
+        let more = self.connections_in_all - self.connections.len().min(most);
+        if more > 0 {
+            lines.push(format!("- and {more} more"));
+        }
+        lines
     }
 
     /// Plain text, for mail and for sinks that show text unformatted. `news`: the changes, one a line.
@@ -155,7 +225,9 @@ impl Account {
         }
         push(&mut text, &self.since);
         push(&mut text, &self.traffic);
-        text.push('\n');
+        if !self.ends.is_empty() {
+            text.push('\n');
+        }
         for ends in &self.ends {
             push(&mut text, &format!("{}: {}", ends.tunnel, ends.both));
             push(&mut text, &format!("  this site: {}", ends.site));
@@ -169,6 +241,15 @@ impl Account {
             for (number, step) in (1..).zip(&self.steps) {
                 push(&mut text, &format!("{number}. {step}"));
             }
+        }
+        if self.affected.is_some() {
+            text.push('\n');
+        }
+        for line in self.named_connections(family::CHILDREN_MAX) {
+            push(&mut text, &line);
+        }
+        if let Some(withheld) = &self.withheld {
+            push(&mut text, &format!("\n{withheld}"));
         }
         if self.runbook_url.is_some() || self.notes.is_some() {
             text.push('\n');
@@ -189,7 +270,8 @@ impl Account {
     /// Markdown of at most `max` bytes, ending with [`KEPT_CURRENT`].
     pub fn markdown(&self, max: usize) -> String {
         let room = max.saturating_sub(KEPT_CURRENT.len() + 2);
-        let all = [Without::Nothing, Without::Graphs, Without::Links, Without::LongNotes];
+        let all =
+            [Without::Nothing, Without::Graphs, Without::Links, Without::MostConnections, Without::LongNotes];
         let mut text = String::new();
         for without in all {
             text = self.in_markdown(without);
@@ -204,7 +286,10 @@ impl Account {
         let caution = self.caution.map(|caution| format!("**{caution}**\n\n")).unwrap_or_default();
         let why: String = self.causes.iter().map(|cause| format!("**Why:** {cause}\n\n")).collect();
         let (title, since, traffic) = (&self.title, &self.since, &self.traffic);
-        let mut text = format!("**{title}**\n\n{caution}{why}{since}\n\n**{traffic}**\n\n");
+        let mut text = format!("**{title}**\n\n{caution}{why}{since}\n\n**{traffic}**\n");
+        if !self.ends.is_empty() {
+            text.push('\n');
+        }
         for ends in &self.ends {
             push(&mut text, &format!("- **{}**: {}", ends.tunnel, ends.both));
             push(&mut text, &format!("  - this site: {}", ends.site));
@@ -219,6 +304,17 @@ impl Account {
                 push(&mut text, &format!("{number}. {step}"));
             }
         }
+        let most = if without >= Without::MostConnections { CONNECTIONS_SHORT } else { family::CHILDREN_MAX };
+        let mut connections = self.named_connections(most).into_iter();
+        if let Some(affected) = connections.next() {
+            push(&mut text, &format!("\n**{affected}**\n"));
+        }
+        for line in connections {
+            push(&mut text, &line);
+        }
+        if let Some(withheld) = &self.withheld {
+            push(&mut text, &format!("\n{withheld}"));
+        }
         if let Some(url) = &self.runbook_url {
             push(&mut text, &format!("\n**Runbook:** {url}"));
         }
@@ -230,7 +326,7 @@ impl Account {
         let links = self.links.iter().filter(|link| match without {
             Without::Nothing => true,
             Without::Graphs => !link.metrics,
-            Without::Links | Without::LongNotes => false,
+            Without::Links | Without::MostConnections | Without::LongNotes => false,
         });
         for Link { title, url, metrics: _ } in links {
             push(&mut text, &format!("- [{title}]({url})"));
@@ -249,6 +345,36 @@ impl Account {
         });
         runbook.into_iter().chain(self.links.iter().cloned()).collect()
     }
+}
+
+/// Runbook and notes of the configuration; of a parent those that all its connections have in common.
+pub(super) struct OperatorWords {
+    pub(super) runbook_url: Option<String>,
+    pub(super) notes: Option<String>,
+}
+
+impl OperatorWords {
+    pub(super) fn of(incident: &Incident, settings: &SinkRules) -> Self {
+        let said = |of: fn(&VpnSettings) -> Option<&str>| match settings.vpn(&incident.id.scope) {
+            Some(vpn) => of(vpn),
+            None => common(incident, settings, of),
+        };
+        Self {
+            runbook_url: said(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
+            notes: said(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+        }
+    }
+}
+
+/// What all connections of a parent have in common.
+fn common<'s>(
+    incident: &Incident,
+    settings: &'s SinkRules,
+    of: fn(&VpnSettings) -> Option<&str>,
+) -> Option<&'s str> {
+    let mut said = incident.children.iter().map(|child| settings.vpns.get(&child.vpn).and_then(of));
+    let first = said.next()??;
+    said.all(|other| other == Some(first)).then_some(first)
 }
 
 /// The sender.
@@ -494,15 +620,6 @@ fn short(incident: &Incident, tunnels: &[CurrentTunnel], course: Course, flow: &
         }
     }
     String::new()
-}
-
-const fn kind_in_capitals(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Outage => "OUTAGE",
-        Kind::RedundancyLost => "REDUNDANCY LOST",
-        Kind::OneSided => "ONE-SIDED",
-        Kind::Degraded => "DEGRADED",
-    }
 }
 
 /// What is down, for a telephone, with a space after it.

@@ -16,6 +16,9 @@
 //! after that. For an incident that was only found at another sink nothing is sent: this site cannot report what it has not
 //! seen.
 //!
+//! The opening of what is [withheld](super::withheld) waits. Once a row says that it may have been sent, everything is sent as ever. What
+//! ends before is settled without a message, and what is released is sent at once, with its true beginning.
+//!
 //! The messages of one connection and kind share a key, and a vendor may keep one alert per key. So the incidents of one key
 //! are sent one after the other. But an end that is rejected, or that follows an opening that was never sent, gives way to a
 //! later incident that is open: its page matters more.
@@ -42,6 +45,7 @@ use super::message::{Change, Message, Occasion, compose};
 use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::{MessageSettings, SinkRules};
 use super::sink::{LedgerRow, RecordId, SinkError};
+use super::withheld::Withholding;
 
 /// A row whose incident is not on the Board may belong to one that is adopted late after a start.
 const ABSENT_GRACE: Duration = Duration::from_secs(300);
@@ -90,7 +94,10 @@ impl MessageDispatcher {
             now,
             settings: &self.settings,
             earlier: siblings().any(|other| other.incident.id.opened < id.opened),
-            later: siblings().any(|other| other.incident.id.opened > id.opened && other.is_open()),
+            // One that is held back has no page to give way to.
+            later: siblings().any(|other| {
+                other.incident.id.opened > id.opened && other.is_open() && !other.is_held_back()
+            }),
         };
         let Some(case) = self.cases.get_mut(id).filter(|case| case.in_flight.is_none()) else { return };
         let yielded = case.row.settled;
@@ -177,6 +184,10 @@ impl Machine for MessageDispatcher {
                 self.cases.insert(incident.id.clone(), case);
             }
         }
+        let withholding = Withholding::new(&board, &self.settings.rules.sink);
+        for case in self.cases.values_mut().filter(|case| case.present) {
+            case.withheld = withholding.holds(&case.incident);
+        }
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || case.may_have_sent());
     }
 
@@ -234,8 +245,12 @@ struct MessageCase {
     incident: Arc<Incident>,
     /// Whether it is on the Board.
     present: bool,
+    /// Whether this sink sends no opening of it for now; see [`withheld`](super::withheld).
+    withheld: bool,
     /// The row as the ledger should have it.
     row: LedgerRow,
+    /// Whether the ledger has a row of it, or may have.
+    stored: bool,
     /// Whether the ledger's row may differ.
     dirty: bool,
     /// The message that is sent until it is delivered.
@@ -279,12 +294,15 @@ impl MessageCase {
     fn new(settings: &SinkRules, incident: Arc<Incident>, row: Option<LedgerRow>, now: Moment) -> Self {
         // An earlier run may have sent its last message just before it ended.
         let last_update = row.as_ref().is_some_and(|row| row.record.is_some()).then_some(now);
+        let stored = row.is_some();
         let row = row.unwrap_or_else(|| LedgerRow::new(&settings.sink, incident.id.clone()));
         Self {
             worsened: incident.worsened.saturating_sub(worsened_since(&incident, row.sent_upto)),
             incident,
             present: true,
+            withheld: false,
             row,
+            stored,
             dirty: false,
             outgoing: None,
             last_sent: None,
@@ -317,11 +335,19 @@ impl MessageCase {
 
     /// Whether the sink may have received it.
     fn may_have_sent(&self) -> bool {
-        self.row.sent_upto > 0 || self.row.record.is_some() || self.row.settled
+        self.row.sent_upto > 0 || self.row.record.is_some() || (self.row.settled && self.stored)
+    }
+
+    /// Whether it waits, with nothing sent or about to be, for the end of what withholds it.
+    const fn is_held_back(&self) -> bool {
+        self.withheld && self.row.sent_upto == 0 && self.row.record.is_none()
     }
 
     /// Whether nothing waits to be sent except combined changes and repetitions.
     fn is_in_line(&self) -> bool {
+        if self.is_held_back() {
+            return true;
+        }
         let news = self.outgoing.as_ref().is_some_and(|message| message.change != Change::Repeated);
         let known = self.row.record.is_some() || self.incident.found_at.is_some();
         if self.is_open() { known && !news } else { self.row.settled }
@@ -333,6 +359,7 @@ impl MessageCase {
         self.drop_what_is_stale();
         loop {
             if self.dirty && self.ledger.until(now, ActionKind::Commit.priority()).is_none() {
+                self.stored = true;
                 return MessageStep::Do(Work::Commit { row: Box::new(self.row.clone()) });
             }
             if !self.present {
@@ -418,12 +445,16 @@ impl MessageCase {
         self.outgoing = None;
         self.deliver.clear();
         self.row.settled = true;
-        self.dirty = true;
+        // What the ledger has never had need not be written to it: after a crash it comes to the same.
+        self.dirty = self.stored || !self.is_held_back();
     }
 
     fn next(&self, context: &MessageContext<'_>) -> NextMessage {
         let opened = self.row.record.is_some();
         if self.incident.found_at.is_some() {
+            return if self.is_open() { NextMessage::Wait(None) } else { NextMessage::Settle };
+        }
+        if self.is_held_back() {
             return if self.is_open() { NextMessage::Wait(None) } else { NextMessage::Settle };
         }
         match (self.incident.state, opened) {
@@ -567,16 +598,20 @@ fn lasting(failure: ActionFailure) -> ActionFailure {
 
 type Tunnels<'a> = BTreeMap<&'a TunnelId, (Assessment, Carrying)>;
 
+/// How many connections of a parent have trouble, and of how many.
+type Count = (u32, u32);
+
 /// The state of an incident before the entry `seq`, as far as a change of it is worth a message.
-fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChange>) {
+fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<Count>, Option<&TimelineChange>) {
     let of = |tunnel: &TunnelSnapshot| (tunnel.assessment, tunnel.carrying);
     let mut tunnels: Tunnels<'_> = incident.tunnels.iter().map(|tunnel| (&tunnel.id, of(tunnel))).collect();
-    let mut phase = None;
+    let (mut children, mut phase) = (None, None);
     for entry in incident.timeline.iter().filter(|entry| entry.seq < seq) {
         match &entry.what {
             TimelineChange::Assessment { tunnel, name: _, assessment, carrying } => {
                 tunnels.insert(tunnel, (*assessment, *carrying));
             }
+            TimelineChange::Children { down: _, back: _, troubled, of } => children = Some((*troubled, *of)),
             TimelineChange::Clearing | TimelineChange::Confirmed => phase = Some(&entry.what),
             // It continues as before it was clearing.
             TimelineChange::Reopened => phase = None,
@@ -585,7 +620,6 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
             | TimelineChange::Quality { .. }
-            | TimelineChange::Children { .. }
             | TimelineChange::Withheld { .. }
             | TimelineChange::Released
             | TimelineChange::Resolved
@@ -594,7 +628,7 @@ fn standing(incident: &Incident, seq: u32) -> (Tunnels<'_>, Option<&TimelineChan
             | TimelineChange::Missed => {}
         }
     }
-    (tunnels, phase)
+    (tunnels, children, phase)
 }
 
 /// Whether a change is worth a message: one end's verdict is part of the assessment that follows it, and openings and ends

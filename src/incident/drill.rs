@@ -162,6 +162,10 @@ impl Drill {
             steps: vec![
                 "If this paged you, paging works: acknowledge it. It is resolved by itself.".to_owned(),
             ],
+            withheld: None,
+            affected: None,
+            connections: Vec::new(),
+            connections_in_all: 0,
             runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
             notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
             sender: account::sender(&self.site),
@@ -191,6 +195,8 @@ impl Drill {
         RawData {
             drill: true,
             site: clip(&self.site, WORDS_MAX),
+            scope: Scope::Connection(self.vpn.clone()).word(),
+            scope_name: clip(&self.vpn_name, WORDS_MAX),
             vpn_id: self.vpn.to_string(),
             vpn_name: clip(&self.vpn_name, WORDS_MAX),
             kind: self.kind.as_str(),
@@ -202,6 +208,8 @@ impl Drill {
             notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
             tunnels: Vec::new(),
             tunnels_left_out: 0,
+            children: Vec::new(),
+            children_left_out: 0,
         }
     }
 }

@@ -120,7 +120,6 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
     let Occasion { sink, change, generation, sent_upto, at } = occasion;
     let id = &incident.id;
     let impact = settings.impact(id.kind);
-    let vpn = settings.vpn(&id.scope);
     let upto = incident.timeline.last().map_or(0, |entry| entry.seq + 1);
     let key = format!("bothends/{}/{}", id.scope, id.kind.as_str());
     // The id of a change that happens once does not depend on the rest of the message, so that it is the same whenever the
@@ -150,7 +149,7 @@ pub(super) fn compose(incident: &Incident, settings: &SinkRules, occasion: Occas
     let timeline =
         timeline.into_iter().map(|(entry, text)| TimelineLine { at: rfc3339(entry.at), text }).collect();
     let story = MessageContent {
-        evidence: RawData::that_fits(incident, vpn, generation).with_standing(&tunnels),
+        evidence: RawData::that_fits(incident, settings, generation).with_standing(&tunnels),
         account: Account { title, ..account },
         news,
         timeline,

@@ -2,14 +2,19 @@
 
 use serde::Serialize;
 
+use crate::catalogue::phrases::parent_words;
 use crate::clock::rfc3339;
-use crate::domain::board::{Incident, TunnelSnapshot};
+use crate::domain::board::{Child, Incident, Trouble, TunnelSnapshot};
+use crate::domain::cause::Cause;
+use crate::domain::names::Kind;
 use crate::domain::quality::Quality;
+use crate::domain::scope::Scope;
 use crate::domain::time::Now;
 use crate::domain::verdict::{Evidence, View};
 
-use super::account::{NOTES_MAX, URL_MAX};
-use super::settings::VpnSettings;
+use super::account::OperatorWords;
+use super::family::{self, Family};
+use super::settings::SinkRules;
 use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip, degradation};
 
 /// Incident Manager's limit on `triggerDetails.rawData` is in characters; counted in bytes, to be safe.
@@ -17,9 +22,9 @@ use super::wording::{CurrentTunnel, WORDS_MAX, as_they_stand, clip, degradation}
 pub(super) const RAW_DATA_MAX: usize = 10_000;
 
 /// The evidence as JSON of at most [`RAW_DATA_MAX`] bytes. If it does not fit, the last tunnels lose their details, then are
-/// only counted, then the notes go: the JSON is always complete.
-pub(super) fn raw_data(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> String {
-    RawData::that_fits(incident, vpn, generation).to_json()
+/// only counted, as the last connections of a parent are, then the notes go: the JSON is always complete.
+pub(super) fn raw_data(incident: &Incident, settings: &SinkRules, generation: u32) -> String {
+    RawData::that_fits(incident, settings, generation).to_json()
 }
 
 #[derive(Serialize)]
@@ -28,6 +33,10 @@ pub(super) struct RawData {
     #[serde(skip_serializing_if = "is_false")]
     pub(super) drill: bool,
     pub(super) site: String,
+    /// What it is about, in a word, and its name.
+    pub(super) scope: &'static str,
+    pub(super) scope_name: String,
+    /// A connection's id and name; of a parent, its identity at sinks and what it is called.
     pub(super) vpn_id: String,
     pub(super) vpn_name: String,
     pub(super) kind: &'static str,
@@ -45,24 +54,67 @@ pub(super) struct RawData {
     pub(super) tunnels: Vec<TunnelData>,
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) tunnels_left_out: u32,
+    /// The connections of a parent that have trouble.
+    pub(super) children: Vec<ChildData>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) children_left_out: u32,
+}
+
+#[derive(Serialize)]
+pub(super) struct ChildData {
+    vpn_id: String,
+    vpn_name: String,
+    /// The worst kind of its open incidents, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    since: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    /// All of this for people.
+    text: String,
+}
+
+impl ChildData {
+    fn new(child: &Child, trouble: &Trouble) -> Self {
+        Self {
+            vpn_id: child.vpn.to_string(),
+            vpn_name: clip(&child.name, WORDS_MAX),
+            kind: trouble.kind.map(Kind::as_str),
+            since: rfc3339(trouble.since),
+            cause: trouble.cause.map(Cause::as_str),
+            text: family::line(child, trouble),
+        }
+    }
 }
 
 impl RawData {
     /// The form of a message, and of a record.
-    pub(super) fn that_fits(incident: &Incident, vpn: Option<&VpnSettings>, generation: u32) -> Self {
+    pub(super) fn that_fits(incident: &Incident, settings: &SinkRules, generation: u32) -> Self {
+        let OperatorWords { runbook_url, notes } = OperatorWords::of(incident, settings);
         let standing = as_they_stand(incident);
+        let family = Family::of(incident);
+        let shown = family.iter().flat_map(Family::shown);
+        let children: Vec<ChildData> = shown.map(|(child, trouble)| ChildData::new(child, trouble)).collect();
+        let in_all = family.as_ref().map_or(0, |family| family.connections().1);
+        let left_out = |shown: usize| u32::try_from(in_all - shown).unwrap_or(u32::MAX);
+        let called = match &incident.id.scope {
+            Scope::Connection(_) => incident.name.to_string(),
+            Scope::Parent(parent) => parent_words(parent),
+        };
         let mut data = Self {
             drill: false,
             site: clip(&incident.site, WORDS_MAX),
+            scope: incident.id.scope.word(),
+            scope_name: clip(&incident.name, WORDS_MAX),
             vpn_id: incident.id.scope.to_string(),
-            vpn_name: clip(&incident.name, WORDS_MAX),
+            vpn_name: clip(&called, WORDS_MAX),
             kind: incident.id.kind.as_str(),
             began: rfc3339(incident.began),
             opened: rfc3339(incident.id.opened),
             follows: incident.related.as_ref().map(ToString::to_string),
             worsened_after_close: (generation > 0).then_some(true),
-            runbook_url: vpn.and_then(|vpn| vpn.runbook_url.as_deref()).map(|url| clip(url, URL_MAX)),
-            notes: vpn.and_then(|vpn| vpn.notes.as_deref()).map(|notes| clip(notes, NOTES_MAX)),
+            runbook_url,
+            notes,
             tunnels: incident
                 .tunnels
                 .iter()
@@ -70,6 +122,8 @@ impl RawData {
                 .map(|(at, now)| TunnelData::new(at, now))
                 .collect(),
             tunnels_left_out: 0,
+            children_left_out: left_out(children.len()),
+            children,
         };
         let mut json = data.to_json();
         for index in (0..data.tunnels.len()).rev() {
@@ -81,6 +135,10 @@ impl RawData {
         }
         while json.len() > RAW_DATA_MAX && data.tunnels.pop().is_some() {
             data.tunnels_left_out += 1;
+            json = data.to_json();
+        }
+        while json.len() > RAW_DATA_MAX && data.children.pop().is_some() {
+            data.children_left_out = left_out(data.children.len());
             json = data.to_json();
         }
         if json.len() > RAW_DATA_MAX {

@@ -37,6 +37,25 @@
 //! A record whose incident nobody has any more (the store was lost, the twin has died) is found by a survey and adopted by
 //! the core, see [`Survey`]; of what was only found no record is started.
 //!
+//! # Withheld
+//! An incident that a parent's incident explains, or that is silenced, stays on the Board and without a record
+//! ([`super::withheld`] says when, and why no page is lost). It costs no call, and does not count as out of line. What is held
+//! back is the creation alone, so nothing else may rest on it:
+//!
+//! - *A row with a request or a record goes on.* A call may have been made, and what it made must be closed. So a restart
+//!   in the middle leads to what it would have led to: a row without either is one that was withheld, or one whose first step was
+//!   not taken, and the Board says which.
+//! - *What others open is ours.* While an incident is withheld it accounts for the records of its scope as ever, so the core does
+//!   not adopt them. The survey shows an open one to the case itself, which adopts it, and closes it at the end. One that is
+//!   opened just before the end is found by the next survey, when no incident accounts for it any more.
+//! - *What is released begins now.* The look-up must be younger than the release: a record that somebody opened, and perhaps
+//!   closed, meanwhile is the incident's. The newest record of that time also gives the token. From there on it is an
+//!   incident that has just opened, however long ago it did; its title, kind and worsenings are those of now.
+//! - *A closed record stays closed* while its incident worsens withheld; the release makes that a page.
+//! - *Siblings.* A withheld one keeps no earlier one waiting, and none yields to it: it has no record to be noted in.
+//! - *What ends withheld is settled* without a call, in a moment when the core may drop it. Whether its parent's incident leaves
+//!   the Board before it, after it or with it makes no difference.
+//!
 //! # Why it is resolved once, and only by a reason
 //! Only an incident that is on the Board as resolved has its record closed, after a read that found it open; absence
 //! from the Board does nothing. A closed record under an open incident is a person's (or the twin's) decision: it stays until
@@ -72,6 +91,7 @@ use self::ended::ReplyContext;
 use super::lookup::{KnownRecords, Wanted};
 use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::SinkRules;
+use super::withheld::Withholding;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::Kind;
 use crate::domain::scope::Scope;
@@ -259,7 +279,8 @@ impl Reconciler {
         };
         let step = case.advance(&context);
         let commit = case.not_before(ActionKind::Commit, now.mono).filter(|_| case.dirty);
-        let page = case.row.record.is_none() && case.is_open() && !case.is_only_found();
+        let page =
+            case.row.record.is_none() && case.is_open() && !case.is_only_found() && !case.is_held_back();
         match step {
             RecordStep::Do(purpose, work) => {
                 if purpose == Purpose::Start && case.blind {
@@ -315,7 +336,12 @@ impl Reconciler {
                 }
             });
         let later =
-            siblings().rfind(|case| case.incident.id.opened > id.opened && case.is_open()).map(|case| {
+            // One that is held back has no page to leave anything to.
+            siblings()
+                .rfind(|case| {
+                    case.incident.id.opened > id.opened && case.is_open() && !case.is_held_back()
+                })
+                .map(|case| {
                 let read = case.row.record.clone().map(|record| (record, case.standing));
                 Later {
                     ahead: case.ahead,
@@ -345,10 +371,12 @@ impl Reconciler {
                 self.places.entry((scope.clone(), kind)).or_default();
             }
         }
-        let have_record: BTreeSet<(Scope, Kind)> = self
+        let has_or_waits = |case: &&RecordCase| case.row.record.is_some() || case.is_held_back();
+        let need_none: BTreeSet<(Scope, Kind)> = self
             .cases
             .values()
-            .filter(|case| case.present && case.row.record.is_some() && !case.row.settled)
+            .filter(|case| case.present && !case.row.settled)
+            .filter(has_or_waits)
             .map(|case| (case.incident.id.scope.clone(), case.incident.id.kind))
             .collect();
         let (mut of, mut scopes, mut page, mut earliest) = (Vec::new(), Vec::new(), false, None);
@@ -357,7 +385,7 @@ impl Reconciler {
                 continue;
             }
             let taken = self.settings.sink.takes(&at.0, at.1);
-            place.prepare(taken && !have_record.contains(at) && self.board.prepare.contains(&at.0), now.mono);
+            place.prepare(taken && !need_none.contains(at) && self.board.prepare.contains(&at.0), now.mono);
             let wanted = wanted.get(at).copied();
             let Some(due) = place.due(wanted, now.mono) else { continue };
             let Some(scope) = self.settings.scope(&at.0, at.1) else { continue };
@@ -462,12 +490,27 @@ impl Reconciler {
         match result {
             Ok(Reply::Surveyed(open)) => {
                 self.survey.retry.clear();
+                self.show_withheld(asked, &open);
                 self.survey.unread = self.unaccounted_for(asked, open);
             }
             Ok(Reply::Found(_) | Reply::Started(_) | Reply::Read(_) | Reply::Done) => {
                 self.survey_failed(&ActionFailure::Mismatch, now.mono);
             }
             Err(failure) => self.survey_failed(&failure, now.mono),
+        }
+    }
+
+    /// Shows what is held back the oldest open record of its scope: it is to be closed when the incident is over.
+    fn show_withheld(&mut self, asked: Moment, open: &[(RecordScope, Record)]) {
+        for case in self.cases.values_mut().filter(|case| case.present && case.is_held_back()) {
+            let id = &case.incident.id;
+            let place = self.places.get(&(id.scope.clone(), id.kind));
+            let of_scope = open.iter().filter(|(scope, _)| (&scope.of, scope.kind) == (&id.scope, id.kind));
+            let records = of_scope.map(|(_, record)| record);
+            let records =
+                records.filter(|record| !place.is_some_and(|it| it.knows_closed(&record.id, asked)));
+            let oldest = records.min_by_key(|record| (record.created, &record.id));
+            case.surveyed = oldest.map(|record| record.id.clone());
         }
     }
 
@@ -570,9 +613,14 @@ impl Machine for Reconciler {
                 self.cases.insert(incident.id.clone(), case);
             }
         }
+        let withholding = Withholding::new(&board, &self.settings.sink);
+        for case in self.cases.values_mut().filter(|case| case.present) {
+            case.withhold(withholding.holds(&case.incident), now.mono);
+        }
         // These have paged nobody, so nothing has to be closed.
-        let has_paged =
-            |case: &RecordCase| case.row.start.is_some() || case.row.record.is_some() || case.row.settled;
+        let has_paged = |case: &RecordCase| {
+            case.row.start.is_some() || case.row.record.is_some() || (case.row.settled && case.stored)
+        };
         self.cases.retain(|_, case| case.present || case.in_flight.is_some() || has_paged(case));
         for case in self.cases.values().filter(|case| !case.present && !case.row.settled) {
             let left = NoticeReason::LeftOpen(case.row.record.clone());

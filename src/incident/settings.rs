@@ -85,7 +85,8 @@ impl SinkRules {
                 let region = &self.vpns.get(vpn)?.region;
                 format!("arn:{partition}:ec2:{region}:{account}:vpn-connection/{vpn}")
             }
-            Scope::Parent(parent) => format!("bothends:{parent}"),
+            // Incident Manager takes ARNs only.
+            Scope::Parent(parent) => format!("arn:{partition}:bothends::{account}:{parent}"),
         };
         Some(RecordScope {
             of: of.clone(),
@@ -137,7 +138,7 @@ pub struct RecordScope {
     pub plan: String,
     /// The source that marks a record as ours: `bothends.<kind>`.
     pub source: String,
-    /// The connection's ARN; of a parent, which AWS does not know, its identity.
+    /// The connection's ARN; of a parent, which AWS does not know, its identity in the form of one.
     pub resource: String,
 }
 

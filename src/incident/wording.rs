@@ -3,6 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::family::Family;
+pub use super::text::TITLE_MAX;
+pub(super) use super::text::{
+    WORDS_MAX, capitalized, clearing_since, clip, fits_telephone, kind_in_capitals, list, span, telephone,
+    when,
+};
 use crate::catalogue::cause;
 use crate::catalogue::phrases::parent_words;
 pub(super) use crate::catalogue::phrases::{degradation, kind_words};
@@ -13,22 +19,19 @@ use crate::domain::carrying::{Carrying, NotCarrying};
 use crate::domain::cause::Diagnosis;
 use crate::domain::names::{End, Kind, Role, SourceKind, TunnelId};
 use crate::domain::quality::Quality;
+use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict};
 
-/// The length of one text message (GSM 03.38 has 160 characters in one).
-const TELEPHONE_MAX: usize = 160;
-/// Incident Manager's limit on a title, in characters.
-/// <https://docs.aws.amazon.com/incident-manager/latest/APIReference/API_StartIncident.html>
-pub const TITLE_MAX: usize = 200;
-/// Text from AWS or the configuration is cut to this many characters in a record.
-pub(super) const WORDS_MAX: usize = 200;
-
-/// A record's title, at most [`TITLE_MAX`] characters: the site, the connection, the kind, and the tunnels that are down now.
+/// A record's title, at most [`TITLE_MAX`] characters: the site, the connection, the kind, and the tunnels that are down now; of a
+/// parent, what failed and how many connections that affects.
 pub fn title(incident: &Incident) -> String {
+    if let Some(family) = Family::of(incident) {
+        return family.title();
+    }
     let tunnels = as_they_stand(incident);
     let down = concerned(incident.id.kind, &tunnels);
-    let head = format!("[{}] {}: {}", incident.site, connection(incident), kind_words(incident.id.kind));
+    let head = format!("[{}] {}: {}", incident.site, subject(incident), kind_words(incident.id.kind));
     if Course::of(incident, &tunnels) == Course::Recovering {
         return clip(&format!("{head} — recovering"), TITLE_MAX);
     }
@@ -115,9 +118,13 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
                 .to_owned()
         }
         TimelineChange::Unwatched => {
-            "no longer watched: the connection was removed from this site's configuration. \
-                                      This record stays open: close it by hand"
-                .to_owned()
+            let what = match &incident.id.scope {
+                Scope::Connection(_) => "the connection was",
+                Scope::Parent(_) => "it, or all but one of its connections, was",
+            };
+            format!(
+                "no longer watched: {what} removed from this site's configuration. This record stays open: close it by hand"
+            )
         }
     };
     let repeats = match repeats {
@@ -164,9 +171,10 @@ pub fn joining_note(incident: &Incident) -> String {
         ),
     };
     let mut text = format!("{}: {line}", incident.site);
-    for tunnel in standing(incident) {
+    let connections = Family::of(incident).map(|family| family.affected());
+    for line in standing(incident).into_iter().chain(connections) {
         text.push('\n');
-        text.push_str(&tunnel);
+        text.push_str(&line);
     }
     text
 }
@@ -182,7 +190,7 @@ fn standing(incident: &Incident) -> Vec<String> {
 
 /// The closing text of a duplicate.
 pub fn duplicate_summary(incident: &Incident, older: &str) -> String {
-    format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, connection(incident))
+    format!("[{}] {}: a duplicate of {older}, which stays open.", incident.site, subject(incident))
 }
 
 /// A tunnel as it is now: as it was at the opening, with every later change of the timeline applied.
@@ -264,16 +272,6 @@ impl Course {
             Self::Lasts
         }
     }
-}
-
-/// Since when all is well again, for an incident that is clearing.
-pub(super) fn clearing_since(incident: &Incident) -> Option<Stamp> {
-    let mut phases = incident
-        .timeline
-        .iter()
-        .rev()
-        .filter(|entry| matches!(entry.what, TimelineChange::Clearing | TimelineChange::Reopened));
-    phases.next().filter(|entry| entry.what == TimelineChange::Clearing).map(|entry| entry.at)
 }
 
 /// The tunnels that an incident is about: those that are down, or down at one end only, or degraded.
@@ -377,37 +375,6 @@ pub(super) fn opened_seq(incident: &Incident) -> Option<u32> {
     incident.timeline.iter().find(begins).map(|entry| entry.seq)
 }
 
-/// A UTC time, to the second.
-pub(super) fn when(stamp: Stamp) -> String {
-    match jiff::Timestamp::from_millisecond(stamp.as_millis()) {
-        Ok(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-        Err(_) => format!("{} ms since 1970", stamp.as_millis()),
-    }
-}
-
-/// Whether a line fits one text message.
-pub(super) fn fits_telephone(text: &str) -> bool {
-    text.chars().count() <= TELEPHONE_MAX
-}
-
-/// One line of plain ASCII that fits one text message.
-pub(super) fn telephone(text: &str) -> String {
-    let plain: String = text
-        .replace(['–', '—'], "-")
-        .chars()
-        .map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' })
-        .collect();
-    if plain.len() <= TELEPHONE_MAX { plain } else { format!("{}...", &plain[..TELEPHONE_MAX - 3]) }
-}
-
-/// At most `max` characters, with a mark where it was cut.
-pub(super) fn clip(text: &str, max: usize) -> String {
-    if text.chars().count() <= max {
-        return text.to_owned();
-    }
-    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
-}
-
 impl CurrentTunnel {
     fn at_opening(snapshot: &TunnelSnapshot) -> Self {
         let evidence = match (&snapshot.local.evidence, snapshot.local.verdict) {
@@ -459,8 +426,11 @@ fn children(down: &[Arc<str>], back: &[Arc<str>], troubled: u32, of: u32) -> Str
     format!("{troubled} of {of} connections are affected; {}", parts.join("; "))
 }
 
-fn connection(incident: &Incident) -> String {
-    format!("{} ({})", incident.name, incident.id.scope)
+fn subject(incident: &Incident) -> String {
+    match &incident.id.scope {
+        Scope::Connection(vpn) => format!("{} ({vpn})", incident.name),
+        Scope::Parent(parent) => parent_words(parent),
+    }
 }
 
 fn named(name: &str, id: &TunnelId) -> String {
@@ -534,31 +504,6 @@ fn are(tunnels: &[String]) -> String {
     format!("{} {}", list(tunnels), if tunnels.len() == 1 { "is" } else { "are" })
 }
 
-pub(super) fn list(tunnels: &[String]) -> String {
-    match tunnels {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
-}
-
-/// How long something lasted, in the two largest units.
-pub(super) fn span(from: Stamp, to: Stamp) -> String {
-    let seconds = to.since(from).as_secs();
-    let units = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, size) in units {
-        let count = rest / size;
-        rest %= size;
-        if count > 0 {
-            parts.push(format!("{count} {unit}"));
-        }
-    }
-    parts.truncate(2);
-    if parts.is_empty() { "less than a second".to_owned() } else { parts.join(" ") }
-}
-
 /// How many probes had been lost when the incident opened; `None` where it had lasted for less than a minute.
 pub(super) fn lost(evidence: &LocalEvidence, opened: Stamp) -> Option<String> {
     let stopped = evidence.stopped.filter(|_| evidence.losses_in_row > 0)?;
@@ -570,12 +515,6 @@ pub(super) fn lost(evidence: &LocalEvidence, opened: Stamp) -> Option<String> {
             span(Stamp::default(), Stamp::default() + lasted)
         )
     })
-}
-
-/// As a sentence begins.
-pub(super) fn capitalized(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -278,3 +278,37 @@ fn a_signature_is_of_time_and_body() {
     assert_eq!(headers[1].1, "sha256=9d713ed406bb7076d4123f0dc2c39d2df5c654ed4b0cd56b52c8b4c940bd63ae");
     assert!(headers.iter().all(|(_, value)| value.is_sensitive()));
 }
+
+fn of_a_parent(change: Change) -> Message {
+    let is_it = |message: &&Message| message.scope.word() == "uplink" && message.change == change;
+    crate::incident::specimen::specimens(NOW).into_iter().find(|message| is_it(&message)).unwrap()
+}
+
+#[test]
+fn a_parents_incident_says_what_it_is_about_at_every_preset() {
+    let rendered = |body: &WebhookBody, change: Change| -> Value {
+        let (template, lasts) = (Template::parse(body).unwrap(), Some(Duration::from_secs(300)));
+        let body = template.render(&of_a_parent(change), Some("key"), NOW, lasts).unwrap();
+        serde_json::from_str(&body.unwrap()).unwrap()
+    };
+    let opened = rendered(&PAGERDUTY, Change::Opened);
+    assert_eq!(opened["dedup_key"], "bothends/uplink/milan-1/wan \"1\"/outage");
+    assert_eq!(opened["dedup_key"], rendered(&PAGERDUTY, Change::Resolved)["dedup_key"]);
+    assert_eq!(opened["payload"]["component"], "uplink wan \"1\"");
+    let details = &opened["payload"]["custom_details"];
+    assert!(details["3 affected, 1"].as_str().unwrap().contains("vpn-0123456789abcdef0"), "{details}");
+    assert!(details["4 not sent"].is_string(), "{details}");
+
+    let slack = rendered(&SLACK, Change::Opened).to_string();
+    assert!(slack.contains("uplink wan") && slack.contains("Not sent because of this"), "{slack}");
+
+    let alert = rendered(&ALERTMANAGER, Change::Opened);
+    let labels = &alert[0]["labels"];
+    let names: Vec<&String> = labels.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["alertname", "kind", "scope", "scope_name", "severity", "site"]);
+    assert_eq!((&labels["scope"], &labels["scope_name"]), (&json!("uplink"), &json!("wan \"1\"")));
+    assert_eq!(labels, &rendered(&ALERTMANAGER, Change::Resolved)[0]["labels"]);
+    let of_connection = super::tests::rendered(&ALERTMANAGER, Change::Opened).unwrap();
+    let names: Vec<&String> = of_connection[0]["labels"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["alertname", "kind", "scope", "severity", "vpn", "vpn_name"]);
+}

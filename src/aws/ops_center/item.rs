@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::aws::by_hand::ErrorAnswer;
 use crate::aws::guard::Json;
@@ -11,7 +12,7 @@ use crate::incident::sink::{
     DESCRIPTION_MAX, Note, Record, RecordId, RecordOrigin, RecordScope, RecordStatus, StartRequest,
 };
 
-/// The key of operational data with an item's connection and kind.
+/// The key of operational data with an item's scope and kind.
 pub(super) const SCOPE: &str = "bothends-scope";
 /// The statuses of an item that is being handled. All others count as closed.
 pub(super) const OPEN: [&str; 2] = ["Open", "InProgress"];
@@ -112,6 +113,7 @@ pub(super) fn error(body: &[u8]) -> Option<ErrorAnswer> {
 //--- our terms in OpsCenter's, within the lengths of its API Reference (`CreateOpsItem`)
 
 const TITLE_MAX: usize = 1024;
+const DEDUP_MAX: usize = 64;
 /// A value of operational data has at most 20 KB.
 const VALUE_MAX: usize = 20_000;
 /// OpsCenter's severities are 1 to 4; "no impact" is the lowest.
@@ -125,8 +127,7 @@ const SITE: &str = "bothends-site";
 /// A `CreateOpsItem` request.
 pub(super) fn create(start: &StartRequest, site: &str, resource: Option<&str>) -> Value {
     let StartRequest { scope, title, impact, triggered: _, description, raw_data, client_token: _ } = start;
-    // At most 64 characters.
-    let dedup = json!({ "dedupString": format!("bothends/{}", scope_value(scope)) }).to_string();
+    let dedup = json!({ "dedupString": dedup_string(scope) }).to_string();
     let mut data = Map::new();
     data.insert("/aws/dedup".to_owned(), searchable(&dedup));
     data.insert(SCOPE.to_owned(), searchable(&scope_value(scope)));
@@ -147,6 +148,18 @@ pub(super) fn create(start: &StartRequest, site: &str, resource: Option<&str>) -
         "Priority": impact,
         "OperationalData": data,
     })
+}
+
+/// A deduplication string has at most 64 characters: a connection's fits, and a parent's may have to be a hash.
+/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/OpsCenter-working-deduplication.html>
+fn dedup_string(scope: &RecordScope) -> String {
+    let whole = format!("bothends/{}", scope_value(scope));
+    if whole.len() <= DEDUP_MAX && whole.is_ascii() {
+        return whole;
+    }
+    let digest = Sha256::digest(&whole);
+    let hash: String = digest.iter().take(24).map(|byte| format!("{byte:02x}")).collect();
+    format!("bothends/{hash}")
 }
 
 /// The description that people see first.
@@ -218,9 +231,13 @@ fn cut(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use super::*;
+    use crate::domain::names::{Kind, VpnId};
+    use crate::domain::scope::{ParentId, ParentKind, Scope};
 
     fn item(status: &str, data: Value) -> Item {
         let item = json!({
@@ -305,6 +322,37 @@ mod tests {
         assert_eq!(resource(&arn(""), "123456789012"), Some(arn("123456789012")));
         assert_eq!(resource(&arn("210987654321"), "123456789012"), Some(arn("210987654321")));
         assert_eq!(resource("vpn-0a", "123456789012"), None);
+    }
+
+    #[test]
+    fn a_deduplication_string_fits_and_differs_by_scope_and_kind() {
+        let scope = |of: Scope, kind| RecordScope {
+            of,
+            kind,
+            plan: String::new(),
+            source: "bothends.outage".to_owned(),
+            resource: String::new(),
+        };
+        let uplink = |site: &str| {
+            let (kind, site, name) = (ParentKind::Uplink, site.into(), "wan1".into());
+            Scope::Parent(ParentId { kind, site, name })
+        };
+        let vpn = Scope::Connection(VpnId::new("vpn-0123456789abcdef0"));
+        let longest = dedup_string(&scope(vpn, Kind::RedundancyLost));
+        assert_eq!(longest, "bothends/vpn-0123456789abcdef0/redundancy_lost");
+        assert_eq!(
+            dedup_string(&scope(uplink("milan-1"), Kind::Outage)),
+            "bothends/uplink/milan-1/wan1/outage"
+        );
+        let (long, other) = ("m".repeat(100), "n".repeat(100));
+        let strings: BTreeSet<String> = [&*long, &*other, "Z\u{fc}rich"]
+            .into_iter()
+            .flat_map(|site| {
+                [Kind::Outage, Kind::RedundancyLost].map(|kind| dedup_string(&scope(uplink(site), kind)))
+            })
+            .collect();
+        assert_eq!(strings.len(), 6);
+        assert!(strings.iter().all(|text| text.is_ascii() && text.len() <= DEDUP_MAX), "{strings:?}");
     }
 
     #[test]

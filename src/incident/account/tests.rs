@@ -1,6 +1,7 @@
 mod course;
 mod links;
 mod opening;
+mod parents;
 mod side;
 
 use std::collections::BTreeMap;

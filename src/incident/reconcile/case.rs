@@ -33,8 +33,14 @@ pub(super) struct RecordCase {
     pub(super) incident: Arc<Incident>,
     /// Whether it is on the Board.
     pub(super) present: bool,
+    /// Whether this sink creates no record of it for now; see [`withheld`](super::super::withheld).
+    pub(super) withheld: bool,
+    /// An open record of the scope that a survey has shown meanwhile: the twin's, or the alarm's.
+    pub(super) surveyed: Option<RecordId>,
     /// The row as the ledger should have it.
     pub(super) row: LedgerRow,
+    /// Whether the ledger has a row of it, or may have.
+    pub(super) stored: bool,
     /// Whether the ledger's row may differ.
     pub(super) dirty: bool,
     /// What this run knows of the row's record.
@@ -246,7 +252,10 @@ impl RecordCase {
             open_at: incident.worsened.saturating_sub(worsened_since(&incident, row.sent_upto)),
             incident,
             present: true,
+            withheld: false,
+            surveyed: None,
             row,
+            stored,
             dirty: false,
             standing,
             since: now,
@@ -288,8 +297,30 @@ impl RecordCase {
         }
     }
 
+    /// Whether it waits, without a record or a request for one, for the end of what withholds it.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.withheld && self.row.start.is_none() && self.row.record.is_none() && !self.is_only_found()
+    }
+
+    /// Whether it is withheld from now on. What is released is like an incident that opens now: what has happened at the sink
+    /// meanwhile counts, so it is looked up again.
+    pub(super) fn withhold(&mut self, withheld: bool, now: Moment) {
+        let released = self.is_held_back() && !withheld;
+        self.withheld = withheld;
+        if released {
+            self.since = now;
+            self.ahead = false;
+            self.looking_since = None;
+            self.look_after = now;
+            self.surveyed = None;
+        }
+    }
+
     /// Whether nothing is left to do for now.
     pub(super) fn is_in_line(&self) -> bool {
+        if self.is_held_back() {
+            return true;
+        }
         if self.row.settled && !self.is_open() {
             return true;
         }
@@ -302,7 +333,7 @@ impl RecordCase {
             }
             (Some(_), Standing::Closed) => {
                 let closed = self.row.closed_by_person_at;
-                self.is_only_found() || closed.is_none_or(|at| at >= self.incident.worsened)
+                self.is_only_found() || self.withheld || closed.is_none_or(|at| at >= self.incident.worsened)
             }
         };
         self.is_open() && noted
@@ -439,8 +470,18 @@ impl RecordCase {
 
     /// An action is in flight.
     pub(super) fn launch(&mut self, id: ActionId, purpose: Purpose, now: Now) {
-        if purpose == Purpose::Start {
-            self.attempted.get_or_insert(now);
+        match purpose {
+            Purpose::Start => _ = self.attempted.get_or_insert(now),
+            Purpose::Commit => self.stored = true,
+            Purpose::ReadOwn { .. }
+            | Purpose::ReadOther(_)
+            | Purpose::Note { .. }
+            | Purpose::Relate
+            | Purpose::Describe(_)
+            | Purpose::ResolveOwn
+            | Purpose::ResolveDuplicate { .. }
+            | Purpose::ResolveLeftover(_)
+            | Purpose::Forget => {}
         }
         self.in_flight = Some(InFlight { id, purpose, asked: now.mono });
     }
@@ -493,10 +534,10 @@ impl RecordCase {
         }
     }
 
-    /// Nothing is left to do.
+    /// Nothing is left to do. What the ledger has never had need not be written to it: after a crash it comes to the same.
     pub(super) fn settle(&mut self) -> Option<RecordStep> {
         self.row.settled = true;
-        self.dirty = true;
+        self.dirty = self.stored || !self.is_held_back();
         None
     }
 

@@ -53,9 +53,15 @@ impl RecordCase {
             }
             (Purpose::ReadOther(_), Ok(Reply::Read(record))) => {
                 context.place.read(record.clone(), None, now);
+                if record.status == RecordStatus::Resolved {
+                    self.surveyed.take_if(|surveyed| *surveyed == record.id);
+                }
                 self.other_open = (record.status == RecordStatus::Open).then_some((record, asked));
             }
-            (Purpose::ReadOther(record), Err(Sink(NotFound))) => context.place.gone(&record),
+            (Purpose::ReadOther(record), Err(Sink(NotFound))) => {
+                context.place.gone(&record);
+                self.surveyed.take_if(|surveyed| *surveyed == record);
+            }
             // The token is known: the note is in the record.
             (Purpose::Note { upto }, Ok(Reply::Done) | Err(Sink(TokenKnown))) => {
                 self.row.sent_upto = upto;

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use super::super::action::{NoticeReason, Work};
 use super::super::sink::{RecordOrigin, RecordStatus};
 use super::world::*;
-use crate::domain::names::{End, Kind};
+use crate::domain::board::{IncidentId, Withheld};
+use crate::domain::names::{End, Kind, RecordId};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Verdict;
 
@@ -37,6 +38,12 @@ enum Op {
     Forget {
         daemon: usize,
     },
+    /// The connection is silenced.
+    Silence,
+    /// The uplink fails, and explains what opens and what is open.
+    UplinkFails,
+    /// The silence ends, or the uplink works again.
+    Release,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +78,9 @@ fn schedules() -> impl Strategy<Value = Schedule> {
         1 => (0..2_usize).prop_map(|daemon| Op::Crash { daemon }),
         1 => (0..2_usize).prop_map(|daemon| Op::Forget { daemon }),
         3 => (0..2_usize, 1..12_u32).prop_map(|(daemon, actions)| Op::CrashSoon { daemon, actions }),
+        2 => Just(Op::Silence),
+        2 => Just(Op::UplinkFails),
+        3 => Just(Op::Release),
     ];
     let alarm = prop_oneof![9 => Just(None), 1 => (0..10_usize).prop_map(Some)];
     let gap = prop_oneof![3 => 1..20_u64, 2 => 20..400_u64, 1 => 400..5000_u64];
@@ -103,6 +113,13 @@ struct Truth {
     trouble: bool,
     /// How often a store was lost.
     forgot: usize,
+    /// Whether what opens is withheld.
+    withheld: bool,
+}
+
+/// The connection's open records.
+fn open(world: &World) -> Vec<&Kept> {
+    world.vendor.open().into_iter().filter(|kept| kept.scope.of.vpn().is_some()).collect()
 }
 
 fn both(world: &mut World, skew: u64, what: impl Fn(&mut World, usize) + Clone + 'static) {
@@ -161,7 +178,7 @@ fn play(schedule: &Schedule) -> (World, Truth) {
                 });
             }
             (Op::PersonCloses, Some(episode)) => {
-                let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
+                let open: Vec<_> = open(&world).iter().map(|kept| kept.id.clone()).collect();
                 for record in open {
                     episode.closed = Some(now);
                     truth.closes += 1;
@@ -192,11 +209,27 @@ fn play(schedule: &Schedule) -> (World, Truth) {
                 world.forget(daemon);
                 // Nothing opens right after a start.
                 world.later(secs(120), move |world| {
+                    if matches!(world.daemons[daemon].withheld, Some(Withheld::Explained(_))) {
+                        world.uplink_fails(daemon);
+                    }
                     if world.well_since.is_none() {
                         world.open(daemon, Kind::Outage);
                     }
                 });
             }
+            (Op::Silence, _) if !truth.withheld => {
+                truth.withheld = true;
+                both(&mut world, schedule.skew, |world, index| world.withhold(index, Some(SILENCED)));
+            }
+            (Op::UplinkFails, _) if !truth.withheld => {
+                truth.withheld = true;
+                both(&mut world, schedule.skew, World::uplink_fails);
+            }
+            (Op::Release, _) if truth.withheld => {
+                truth.withheld = false;
+                both(&mut world, schedule.skew, World::uplink_works);
+            }
+            (Op::Silence | Op::UplinkFails | Op::Release, _) => {}
             (Op::Open, Some(_)) => {}
             (Op::Change | Op::Worsen | Op::Resolve | Op::PersonCloses | Op::Alarm, None) => {}
         }
@@ -218,9 +251,10 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         .flat_map(|daemon| &daemon.said)
         .any(|said| said.reason == NoticeReason::CreatedWithoutList);
     let strict = !blind && !truth.alarm && schedule.switches.known_token != KnownToken::NewRecord;
-    let records = &world.vendor.records;
+    let of_connection = world.vendor.records.iter().filter(|kept| kept.scope.of.vpn().is_some());
+    let records: Vec<&Kept> = of_connection.collect();
     // The alarm's own record beside ours is left to people while it lasts: somebody may be working in it.
-    let mut open = world.vendor.open();
+    let mut open = self::open(world);
     open.retain(|kept| {
         kept.origin == RecordOrigin::Daemon || truth.episodes.last().is_some_and(|last| last.over.is_some())
     });
@@ -239,13 +273,17 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
     for daemon in &world.daemons {
         prop_assert_eq!(daemon.pending, 0, "{} is not in line", daemon.site);
         let over = truth.episodes.iter().filter(|episode| episode.over.is_some()).count();
-        let mut settled: Vec<_> = daemon.settled.iter().map(|(id, _)| id).collect();
+        let of_connection = |(id, _): &&(IncidentId, Option<RecordId>)| id.scope.vpn().is_some();
+        let mut settled: Vec<_> = daemon.settled.iter().filter(of_connection).map(|(id, _)| id).collect();
         settled.dedup();
+        let withheld = daemon.settled_withheld.len();
         if truth.forgot == 0 {
-            prop_assert_eq!(settled.len(), over, "{} has settled what is over, once each", daemon.site);
+            let in_all = settled.len() + withheld;
+            prop_assert_eq!(in_all, over, "{} has settled what is over, once each", daemon.site);
         }
-        prop_assert_eq!(daemon.stories.len(), truth.episodes.len() - over);
-        for (incident, record) in &daemon.settled {
+        let lasting = daemon.stories.iter().filter(|story| story.incident().id.scope.vpn().is_some());
+        prop_assert_eq!(lasting.count(), truth.episodes.len() - over);
+        for (incident, record) in daemon.settled.iter().filter(of_connection) {
             let Some(record) = record else {
                 return Err(TestCaseError::fail(format!("{incident} has no record anywhere")));
             };
@@ -258,8 +296,11 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
             );
         }
     }
+    let parents = world.vendor.open().into_iter().filter(|kept| kept.scope.of.parent().is_some());
+    let explains = world.daemons.iter().any(|it| matches!(it.withheld, Some(Withheld::Explained(_))));
+    prop_assert!(explains || parents.count() == 0 || !mended, "a parent's record is left open");
     if let Some(last) = truth.episodes.last() {
-        let is_open = !open.is_empty() || !world.vendor.open().is_empty();
+        let is_open = !open.is_empty() || !self::open(world).is_empty();
         let worse_after_close =
             last.closed.is_none_or(|closed| last.worsened.is_some_and(|worse| worse > closed));
         let quiet = world.now.wall.since(last.opened) > secs(0) && !truth.trouble && !truth.alarm;
@@ -269,13 +310,13 @@ fn check(schedule: &Schedule, world: &World, truth: &Truth) -> Result<(), TestCa
         });
         if last.over.is_some() {
             prop_assert!(open.is_empty() || !mended, "left open after the end: {open:?}");
-        } else if worse_after_close {
+        } else if worse_after_close && !truth.withheld {
             prop_assert!(is_open, "what lasts has no open record");
         } else if quiet && calm_before_close && truth.forgot == 0 {
             prop_assert!(open.is_empty(), "a person's close is not respected: {open:?}");
         }
     }
-    for kept in records {
+    for kept in &records {
         let by_us = kept.closed.iter().filter(|(_, by)| by != "a person").count();
         prop_assert!(by_us <= 1, "resolved more than once");
         for (at, _) in kept.closed.iter().filter(|(_, by)| by != "a person").take(usize::from(strict)) {

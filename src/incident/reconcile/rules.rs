@@ -67,6 +67,9 @@ impl RecordCase {
             IncidentState::Resolved { .. } if self.is_only_found() => {
                 return self.without_found_record(context);
             }
+            IncidentState::Open | IncidentState::Resolved { .. } if self.is_held_back() => {
+                return self.while_withheld(context);
+            }
             IncidentState::Open => {}
             // It has paged nobody, and it is over and forgotten here: there is nothing to record.
             IncidentState::Unwatched { .. } => return self.settle(),
@@ -126,6 +129,18 @@ impl RecordCase {
         }
         let token = token::start(scope, newest.map(|newest| &newest.id).or(self.predecessor.as_ref()));
         self.start(context, scope, token)
+    }
+
+    /// No record is created for now. One that the twin or the alarm has opened is the incident's all the same: who else would
+    /// close it? What ends before is done with, and nobody need ever know.
+    fn while_withheld(&mut self, context: &CaseContext<'_>) -> Option<RecordStep> {
+        if let Some(open) = self.surveyed.clone() {
+            return self.read_other(&open, context.now.mono).or_else(|| {
+                self.surveyed = None;
+                self.adopt_other(context)
+            });
+        }
+        if self.is_open() { Some(REST) } else { self.settle() }
     }
 
     /// Leaves the page to a later incident of the scope, and is noted in that one's record. If an earlier call of ours
@@ -222,7 +237,6 @@ impl RecordCase {
     }
 
     fn request(&self, context: &CaseContext<'_>, scope: &RecordScope, client_token: String) -> StartRequest {
-        let vpn = context.settings.vpn(&self.incident.id.scope);
         StartRequest {
             scope: scope.clone(),
             client_token,
@@ -230,7 +244,7 @@ impl RecordCase {
             impact: context.settings.impact(self.incident.id.kind),
             triggered: self.incident.began,
             description: Account::new(&self.incident, context.settings).markdown(DESCRIPTION_MAX),
-            raw_data: raw_data(&self.incident, vpn, self.row.generation),
+            raw_data: raw_data(&self.incident, context.settings, self.row.generation),
         }
     }
 
@@ -531,7 +545,7 @@ impl RecordCase {
     fn stay_closed(&mut self, context: &CaseContext<'_>, record: &RecordId) -> Option<RecordStep> {
         let now = context.now.mono;
         let worse = self.row.closed_by_person_at.is_none_or(|closed| self.incident.worsened > closed);
-        if worse && !self.is_only_found() {
+        if worse && !self.withheld && !self.is_only_found() {
             self.next_generation(now);
             return None;
         }

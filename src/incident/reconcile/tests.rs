@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::super::action::{ActionKind, NoticeReason, RecordCall, Work};
 use super::super::sink::{RecordId, RecordOrigin, SinkError};
+use super::Reconciler;
 use super::world::*;
 use crate::domain::board::TimelineChange;
 use crate::domain::names::{End, Kind};
+use crate::domain::scope::{ParentKind, Scope};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Verdict};
 use crate::incident::outbox::Machine as _;
@@ -619,4 +621,211 @@ fn a_restart_in_a_story_that_was_thinned_knows_that_it_has_worsened() {
     world.pass(secs(5000));
     let open: Vec<_> = world.vendor.open().iter().map(|kept| kept.id.clone()).collect();
     assert_eq!(open, [record(2)]);
+}
+
+//--- withheld
+
+fn starts(world: &World) -> Vec<(Stamp, Scope)> {
+    let start = |(at, _, work): &(Stamp, &'static str, Work<RecordCall>)| match work {
+        Work::Call(RecordCall::Start { request }) => Some((*at, request.scope.of.clone())),
+        Work::Call(_) | Work::Commit { .. } | Work::Forget { .. } => None,
+    };
+    world.log.iter().filter_map(start).collect()
+}
+
+/// What was asked and written of the connection since, apart from the survey of everything.
+fn calls_about_the_connection(world: &World, since: Stamp) -> Vec<ActionKind> {
+    let about = |(at, _, work): &&(Stamp, &'static str, Work<RecordCall>)| {
+        *at >= since
+            && match work {
+                Work::Call(RecordCall::Find { search }) => {
+                    search.scopes.iter().any(|scope| scope.of.vpn().is_some())
+                }
+                Work::Call(RecordCall::Survey { .. }) => false,
+                Work::Call(_) => true,
+                Work::Commit { row } => row.incident.scope.vpn().is_some(),
+                Work::Forget { incident } => incident.scope.vpn().is_some(),
+            }
+    };
+    world.log.iter().filter(about).map(|(_, _, work)| work.kind()).collect()
+}
+
+#[test]
+fn what_is_silenced_costs_no_call_is_in_line_and_is_sent_at_the_end_of_the_silence_with_its_true_start() {
+    let mut world = world();
+    world.withhold(0, Some(SILENCED));
+    let opened = world.now.wall;
+    world.open(0, Kind::Outage);
+    world.pass(secs(6 * 3600));
+    assert_eq!((calls_about_the_connection(&world, opened), world.daemons[0].pending), (vec![], 0));
+    let released = world.now.wall;
+    world.withhold(0, None);
+    assert_eq!(world.daemons[0].pending, 1);
+    world.pass(secs(2));
+    let [(at, _)] = starts(&world)[..] else { panic!("{:?}", starts(&world)) };
+    assert!(at.since(released) < secs(2), "{:?}", at.since(released));
+    let first = calls_about_the_connection(&world, released)[0];
+    assert_eq!(first, ActionKind::Find, "it is looked up first");
+    let request = world.vendor.records[0].request.as_ref().unwrap();
+    assert!(request.triggered <= opened);
+    assert!(request.description.contains("Not sent until "), "{}", request.description);
+    assert!(request.description.contains("silence 1 was on"), "{}", request.description);
+    world.pass(secs(60));
+    assert_eq!(world.daemons[0].pending, 0);
+    world.add(0, over());
+    world.pass(secs(60));
+    assert!(!world.vendor.records[0].is_open());
+}
+
+#[test]
+fn what_ends_withheld_is_settled_without_a_call_and_leaves_no_row() {
+    let mut world = world();
+    world.withhold(0, Some(SILENCED));
+    let opened = world.now.wall;
+    world.open(0, Kind::Outage);
+    world.pass(secs(100));
+    world.crash(0);
+    world.pass(secs(100));
+    world.add(0, over());
+    world.pass(secs(7200));
+    assert_eq!(calls_about_the_connection(&world, opened), []);
+    assert_eq!((world.daemons[0].settled_withheld.len(), world.daemons[0].stories.len()), (1, 0));
+    assert!(world.vendor.records.is_empty() && world.daemons[0].ledger.is_empty());
+    assert_eq!(world.daemons[0].said, []);
+}
+
+#[test]
+fn an_uplink_is_one_record_and_what_is_down_when_it_works_again_is_another() {
+    let mut world = world();
+    world.uplink_fails(0);
+    world.open(0, Kind::Outage);
+    world.pass(secs(3600));
+    let [uplink] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+    assert_eq!(uplink.scope.of, Scope::Parent(parent(ParentKind::Uplink)));
+    let works = world.now.wall;
+    world.uplink_works(0);
+    world.pass(secs(10));
+    let [uplink, connection] = world.vendor.records.as_slice() else { panic!("{:?}", world.vendor.records) };
+    assert!(!uplink.is_open() && connection.is_open());
+    assert_eq!(connection.scope.of, Scope::Connection(vpn()));
+    assert!(connection.created.since(works) <= secs(2), "{:?}", connection.created.since(works));
+    let description = &connection.request.as_ref().unwrap().description;
+    assert!(description.contains("uplink wan1 was down"), "{description}");
+}
+
+#[test]
+fn a_record_from_before_goes_on_while_its_incident_is_withheld_and_over_a_restart() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(60));
+    world.withhold(0, Some(SILENCED));
+    world.pass(secs(60));
+    world.crash(0);
+    let notes = world.vendor.records[0].notes.len();
+    world.add(0, worse());
+    world.pass(secs(120));
+    assert!(world.vendor.records[0].notes.len() > notes);
+    world.add(0, over());
+    world.pass(secs(120));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+    assert_eq!(world.daemons[0].settled.len(), 1);
+}
+
+#[test]
+fn a_committed_request_goes_on_although_its_incident_is_withheld_before_it_is_answered() {
+    let mut world = world();
+    world.daemons[0].away_until = world.now.wall + secs(300);
+    world.daemons[0].prepare = true;
+    world.open(0, Kind::Outage);
+    world.pass(secs(100));
+    assert!(world.daemons[0].ledger.values().any(|row| row.start.is_some()), "{:?}", world.daemons[0].ledger);
+    world.withhold(0, Some(SILENCED));
+    world.crash(0);
+    world.pass(secs(600));
+    assert_eq!(
+        world.vendor.open().len(),
+        1,
+        "it may have been created: it is created, and closed at the end"
+    );
+    world.add(0, over());
+    world.pass(secs(600));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+}
+
+#[test]
+fn what_an_alarm_opens_for_what_is_withheld_is_adopted_and_closed_at_the_end() {
+    let mut world = world();
+    world.takes_up = true;
+    world.withhold(0, Some(SILENCED));
+    world.open(0, Kind::Outage);
+    let scope = settings("milan-1").scope(&vpn().into(), Kind::Outage).unwrap();
+    world.vendor.create(scope, RecordOrigin::Alarm, world.now.wall);
+    world.pass(secs(700));
+    assert!(world.daemons[0].found.is_empty(), "an incident accounts for it");
+    assert_eq!(world.vendor.records[0].notes.len(), 1, "with our evidence");
+    world.add(0, over());
+    world.pass(secs(120));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+    assert_eq!(starts(&world), []);
+}
+
+#[test]
+fn what_a_person_closed_and_worsens_withheld_pages_again_at_the_release_and_not_before() {
+    let mut world = world();
+    world.open(0, Kind::Outage);
+    world.pass(secs(200));
+    world.vendor.close(&record(1), world.now.wall, "a person");
+    world.pass(secs(200));
+    world.withhold(0, Some(SILENCED));
+    world.add(0, worse());
+    world.pass(secs(3600));
+    assert_eq!((world.vendor.records.len(), world.daemons[0].pending), (1, 0));
+    world.withhold(0, None);
+    world.pass(secs(60));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (2, 1));
+}
+
+#[test]
+fn what_the_twin_opened_and_a_person_closed_while_it_was_withheld_here_stays_closed() {
+    let mut world = twins(Switches::default());
+    world.withhold(0, Some(SILENCED));
+    world.open(0, Kind::Outage);
+    world.open(1, Kind::Outage);
+    world.pass(secs(100));
+    world.vendor.close(&record(1), world.now.wall, "a person");
+    world.pass(secs(200));
+    world.withhold(0, None);
+    world.pass(secs(3600));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+}
+
+#[test]
+fn a_withheld_incident_keeps_no_earlier_one_from_being_recorded() {
+    let mut world = world();
+    world.daemons[0].away_until = world.now.wall + secs(600);
+    world.open(0, Kind::Outage);
+    world.pass(secs(100));
+    world.add(0, over());
+    world.pass(secs(60));
+    world.withhold(0, Some(SILENCED));
+    world.open(0, Kind::Outage);
+    world.pass(secs(1200));
+    assert_eq!((world.vendor.records.len(), world.vendor.open().len()), (1, 0));
+    assert_eq!((world.daemons[0].settled.len(), world.daemons[0].pending), (1, 0));
+}
+
+#[test]
+fn a_sink_that_does_not_take_the_parent_gets_every_connection_at_once() {
+    let mut world = world();
+    let mut rules = settings("milan-1");
+    rules.sink.scopes = Some([Scope::Connection(vpn())].into());
+    world.daemons[0].machine = Reconciler::new(rules, Vec::new(), world.now);
+    world.uplink_fails(0);
+    let opened = world.now.wall;
+    world.daemons[0].takes_no_parent = true;
+    world.open(0, Kind::Outage);
+    world.pass(secs(5));
+    let [(at, ref of)] = starts(&world)[..] else { panic!("{:?}", starts(&world)) };
+    assert_eq!(*of, Scope::Connection(vpn()));
+    assert!(at.since(opened) <= secs(5));
 }

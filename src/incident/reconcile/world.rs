@@ -7,10 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::board::{Board, Incident, IncidentId, IncidentState, TimelineChange, TunnelSnapshot};
+use crate::domain::board::{
+    Board, Child, Incident, IncidentId, IncidentState, TimelineChange, Trouble, TunnelSnapshot, Withheld,
+};
 use crate::domain::carrying::Carrying;
+use crate::domain::cause::Cause;
 use crate::domain::names::{Destination, End, Kind, Role, SinkId, TunnelId, VpnId};
 use crate::domain::plan::SinkPlan;
+use crate::domain::scope::{ParentId, ParentKind, Scope};
+use crate::domain::silence::SilenceId;
 use crate::domain::story::{Scene, Story};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Verdict, View};
@@ -24,7 +29,7 @@ use super::super::settings::{SinkRules, VpnSettings};
 use super::super::sink::{LedgerError, LedgerRow, RecordId, SinkError};
 use super::Reconciler;
 
-pub(super) use vendor::{KnownToken, Switches, Vendor};
+pub(super) use vendor::{Kept, KnownToken, Switches, Vendor};
 
 pub(in super::super) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -32,6 +37,60 @@ pub(in super::super) const fn secs(secs: u64) -> Duration {
 
 pub(in super::super) fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
+}
+
+/// Another connection with the same parents.
+fn other_vpn() -> VpnId {
+    VpnId::new("vpn-0123456789abcdef1")
+}
+
+fn parent_of(site: &str, kind: ParentKind) -> ParentId {
+    let name = match kind {
+        ParentKind::Group => "paris",
+        ParentKind::Uplink => "wan1",
+        ParentKind::Site => site,
+    };
+    ParentId { kind, site: site.into(), name: name.into() }
+}
+
+/// A parent of the connection at milan-1.
+pub(in super::super) fn parent(kind: ParentKind) -> ParentId {
+    parent_of("milan-1", kind)
+}
+
+fn parent_scene(site: &str, id: &ParentId, at: Stamp) -> Scene {
+    let trouble = Trouble { kind: Some(Kind::Outage), since: at, cause: Some(Cause::UplinkDown) };
+    let child = |vpn, name: &str| Child { vpn, name: name.into(), trouble: Some(trouble.clone()) };
+    Scene {
+        site: site.into(),
+        name: Arc::clone(&id.name),
+        tunnels: Vec::new(),
+        children: vec![child(vpn(), "Milan DC, primary"), child(other_vpn(), "Milan DC, secondary")],
+        related: None,
+    }
+}
+
+/// An incident of a parent at milan-1.
+pub(in super::super) fn parent_story(parent: ParentKind, kind: Kind, now: Now) -> Story {
+    story_of_parent("milan-1", parent, kind, now)
+}
+
+fn story_of_parent(site: &str, parent: ParentKind, kind: Kind, now: Now) -> Story {
+    let id = parent_of(site, parent);
+    let scene = parent_scene(site, &id, now.wall);
+    Story::open(Scope::Parent(id), kind, scene, now)
+}
+
+/// The story of an incident that is withheld, or released.
+pub(in super::super) fn withheld(story: &Story, by: Option<Withheld>, at: Stamp) -> Story {
+    let change = match &by {
+        Some(by) => TimelineChange::Withheld { by: by.clone() },
+        None => TimelineChange::Released,
+    };
+    let incident = Incident { withheld: by, ..Incident::clone(story.incident()) };
+    let mut story = Story::resume(Arc::new(incident));
+    story.add(change, at);
+    story
 }
 
 pub(in super::super) fn tunnel(last: u8) -> TunnelId {
@@ -58,7 +117,9 @@ pub(in super::super) fn settings(site: &str) -> SinkRules {
                 ..VpnSettings::default()
             },
         )]),
-        parents: BTreeMap::new(),
+        parents: ParentKind::ALL
+            .map(|kind| (parent_of(site, kind), BTreeSet::from([vpn(), other_vpn()])))
+            .into(),
     }
 }
 
@@ -87,6 +148,18 @@ pub(in super::super) fn story(site: &str, kind: Kind, related: Option<IncidentId
     Story::open(vpn().into(), kind, scene, now)
 }
 
+/// Whether a connection's incident lasts.
+fn is_open(story: &Story) -> bool {
+    story.incident().id.scope.vpn().is_some() && lasts(story)
+}
+
+fn lasts(story: &Story) -> bool {
+    story.incident().state == IncidentState::Open
+}
+
+/// A silence.
+pub(in super::super) const SILENCED: Withheld = Withheld::Silenced(SilenceId(1));
+
 /// How the line fails, in percent of the calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Faults {
@@ -113,6 +186,14 @@ pub(super) struct Daemon {
     /// Every incident that it has settled, with its record; those apart that it had taken up and never seen for itself.
     pub(super) settled: Vec<(IncidentId, Option<RecordId>)>,
     pub(super) settled_as_found: Vec<(IncidentId, Option<RecordId>)>,
+    /// Those that were withheld to their end, and have none.
+    pub(super) settled_withheld: BTreeSet<IncidentId>,
+    /// What the core withholds the connection's incidents for.
+    pub(super) withheld: Option<Withheld>,
+    /// Its sink does not take incidents of parents.
+    pub(super) takes_no_parent: bool,
+    /// The incidents of which a first record was decided on.
+    begun: BTreeSet<IncidentId>,
     pub(super) pending: usize,
     pub(super) said: Vec<SinkNotice>,
     pub(super) away_until: Stamp,
@@ -179,6 +260,10 @@ impl World {
                 prepare: false,
                 settled: Vec::new(),
                 settled_as_found: Vec::new(),
+                settled_withheld: BTreeSet::new(),
+                withheld: None,
+                takes_no_parent: false,
+                begun: BTreeSet::new(),
                 pending: 0,
                 said: Vec::new(),
                 away_until: Stamp::default(),
@@ -265,26 +350,87 @@ impl World {
     pub(super) fn open(&mut self, index: usize, kind: Kind) {
         let at = self.now.wall;
         let mut stories = self.daemons[index].stories.iter_mut();
-        let open = |story: &&mut Story| {
-            story.incident().id.kind == kind && story.incident().state == IncidentState::Open
-        };
+        let open = |story: &&mut Story| is_open(story) && story.incident().id.kind == kind;
         if let Some(story) = stories.find(open) {
             if story.incident().found_at.is_some() {
                 story.confirm(at);
             }
+            self.mark(index);
             return self.show(index);
         }
         let related = self.daemons[index].stories.last().map(|story| story.incident().id.clone());
         let story = story(self.daemons[index].site, kind, related.filter(|id| id.kind != kind), self.now);
         self.daemons[index].stories.push(story);
+        self.mark(index);
         self.show(index);
+    }
+
+    /// The core withholds the connection's incidents, those that are open and those to come, or releases what is still down.
+    pub(super) fn withhold(&mut self, index: usize, by: Option<Withheld>) {
+        self.daemons[index].withheld = by;
+        self.mark(index);
+        self.show(index);
+    }
+
+    fn mark(&mut self, index: usize) {
+        let at = self.now.wall;
+        let Daemon { stories, withheld: by, .. } = &mut self.daemons[index];
+        for story in stories.iter_mut().filter(|story| is_open(story) && story.incident().withheld != *by) {
+            *story = withheld(story, by.clone(), at);
+        }
+    }
+
+    /// The uplink fails, and explains the connection's incidents.
+    pub(super) fn uplink_fails(&mut self, index: usize) {
+        let (at, site) = (self.now, self.daemons[index].site);
+        let mut stories = self.daemons[index].stories.iter_mut();
+        match stories.find(|story| story.incident().id.scope.parent().is_some() && lasts(story)) {
+            Some(story) if story.incident().found_at.is_some() => story.confirm(at.wall),
+            Some(_) => {}
+            None => {
+                let story = story_of_parent(site, ParentKind::Uplink, Kind::Outage, at);
+                self.daemons[index].stories.push(story);
+            }
+        }
+        let by = Withheld::Explained(parent_of(site, ParentKind::Uplink));
+        self.withhold(index, Some(by));
+    }
+
+    /// It works again: what it explained and is still down is released at that moment.
+    pub(super) fn uplink_works(&mut self, index: usize) {
+        self.end_parent(index);
+        self.withhold(index, None);
+    }
+
+    fn end_parent(&mut self, index: usize) {
+        let at = self.now.wall;
+        for story in &mut self.daemons[index].stories {
+            if story.incident().id.scope.parent().is_some() && lasts(story) {
+                story.set_state(IncidentState::Resolved { at });
+                story.add(TimelineChange::Resolved, at);
+            }
+        }
+    }
+
+    /// Whether the core withholds this incident, by what the Board says alone.
+    fn is_withheld(&self, index: usize, id: &IncidentId) -> bool {
+        let stories = &self.daemons[index].stories;
+        let incident = stories.iter().map(Story::incident).find(|incident| incident.id == *id);
+        match incident.and_then(|incident| incident.withheld.as_ref()) {
+            None => false,
+            Some(Withheld::Silenced(_)) => true,
+            Some(Withheld::Explained(_)) if self.daemons[index].takes_no_parent => false,
+            Some(Withheld::Explained(parent)) => {
+                stories.iter().any(|story| lasts(story) && story.incident().id.scope.parent() == Some(parent))
+            }
+        }
     }
 
     /// Adds to the newest open incident of a daemon.
     pub(super) fn add(&mut self, index: usize, changes: Vec<TimelineChange>) {
         let at = self.now.wall;
         let mut stories = self.daemons[index].stories.iter_mut().rev();
-        if let Some(story) = stories.find(|story| story.incident().state == IncidentState::Open) {
+        if let Some(story) = stories.find(|story| is_open(story)) {
             for change in changes {
                 match change {
                     TimelineChange::Resolved => story.set_state(IncidentState::Resolved { at }),
@@ -333,14 +479,21 @@ impl World {
     fn adopt(&mut self, index: usize, found: UnclaimedRecord) {
         self.daemons[index].found.push(found.clone());
         let UnclaimedRecord { scope, kind, created } = found;
-        let known = |story: &Story| story.incident().id.kind == kind;
+        let known = |story: &Story| story.incident().id.kind == kind && story.incident().id.scope == scope;
         if !self.takes_up || self.daemons[index].stories.iter().any(known) {
             return;
         }
-        let tunnels = vec![snapshot(11, self.now), snapshot(12, self.now)];
-        let site = self.daemons[index].site.into();
-        let scene =
-            Scene { site, name: "Milan DC, primary".into(), tunnels, children: Vec::new(), related: None };
+        let site = self.daemons[index].site;
+        let scene = match &scope {
+            Scope::Connection(_) => Scene {
+                site: site.into(),
+                name: "Milan DC, primary".into(),
+                tunnels: vec![snapshot(11, self.now), snapshot(12, self.now)],
+                children: Vec::new(),
+                related: None,
+            },
+            Scope::Parent(parent) => parent_scene(site, parent, self.now.wall),
+        };
         let sink = SinkId::new("incident_manager");
         let story = Story::adopt(scope, kind, scene, sink, created, self.now.wall);
         let id = story.incident().id.clone();
@@ -359,10 +512,21 @@ impl World {
             if !world.daemons[index].stories.iter().any(open) {
                 return;
             }
-            if world.well_since.is_some_and(|since| world.now.wall.since(since) >= secs(300)) {
-                world.add(index, over());
-            } else {
-                world.resolve_when_well(index, id);
+            let well = match &id.scope {
+                Scope::Connection(_) => {
+                    world.well_since.is_some_and(|since| world.now.wall.since(since) >= secs(300))
+                }
+                Scope::Parent(_) => !matches!(world.daemons[index].withheld, Some(Withheld::Explained(_))),
+            };
+            if !well {
+                return world.resolve_when_well(index, id);
+            }
+            match &id.scope {
+                Scope::Connection(_) => world.add(index, over()),
+                Scope::Parent(_) => {
+                    world.end_parent(index);
+                    world.show(index);
+                }
             }
         });
     }
@@ -370,6 +534,15 @@ impl World {
     /// Takes from a daemon's machine whatever it has.
     fn take(&mut self, index: usize) {
         while let Some(action) = self.daemons[index].machine.poll_action() {
+            if let Work::Commit { row } = &action.work
+                && row.start.is_some()
+                && row.record.is_none()
+                && row.generation == 0
+                && self.daemons[index].begun.insert(row.incident.clone())
+            {
+                let id = &row.incident;
+                assert!(!self.is_withheld(index, id), "a record of {id} is created, which is withheld");
+            }
             self.carry(index, action);
         }
         let daemon = &mut self.daemons[index];
@@ -385,6 +558,12 @@ impl World {
             let case = &daemon.machine.cases[&settled.incident];
             let record = case.row.record.as_ref().or(case.past.first());
             let as_found = case.incident.found_at.is_some();
+            if record.is_none() && case.incident.withheld.is_some() {
+                daemon.settled_withheld.insert(settled.incident.clone());
+                daemon.stories.retain(|story| story.incident().id != settled.incident);
+                left = true;
+                continue;
+            }
             let list = if as_found { &mut daemon.settled_as_found } else { &mut daemon.settled };
             list.push((settled.incident.clone(), record.cloned()));
             daemon.stories.retain(|story| story.incident().id != settled.incident);

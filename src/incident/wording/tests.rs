@@ -7,7 +7,8 @@ use crate::domain::names::{Role, SourceKind, VpnId};
 use crate::domain::time::Now;
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, Loss, View};
 use crate::incident::raw_data::{RAW_DATA_MAX, raw_data};
-use crate::incident::settings::VpnSettings;
+use crate::incident::reconcile::world::settings;
+use crate::incident::settings::{SinkRules, VpnSettings};
 
 const OPENED: Stamp = Stamp::from_secs(1_795_348_800);
 
@@ -175,6 +176,12 @@ fn a_site_that_joins_a_record_says_how_it_sees_the_tunnels() {
     ");
 }
 
+fn rules(vpn: VpnSettings) -> SinkRules {
+    let mut rules = settings("milan-1");
+    rules.vpns = [(tunnel(11).vpn, vpn)].into();
+    rules
+}
+
 #[test]
 fn the_evidence_is_json_with_both_ends_of_every_tunnel() {
     let vpn = VpnSettings {
@@ -183,12 +190,12 @@ fn the_evidence_is_json_with_both_ends_of_every_tunnel() {
         notes: Some("Ring the carrier first.".into()),
         ..VpnSettings::default()
     };
-    let data = raw_data(&incident(Kind::Outage, both_down()), Some(&vpn), 0);
+    let data = raw_data(&incident(Kind::Outage, both_down()), &rules(vpn), 0);
     let json: serde_json::Value = serde_json::from_str(&data).unwrap();
     assert_eq!(json["tunnels"].as_array().unwrap().len(), 2);
     insta::assert_snapshot!(data.replace("},{", "},\n{"), @r#"
-    {"site":"milan-1","vpn_id":"vpn-0123456789abcdef0","vpn_name":"Milan DC, primary","kind":"outage","began":"2026-11-22T11:59:29.5Z","opened":"2026-11-22T12:00:00Z","runbook_url":"https://wiki.example/vpn","notes":"Ring the carrier first.","tunnels":[{"name":"tunnel 1","outside_ip":"203.0.113.11","role":"active","assessment":"down","local":{"verdict":"down","since":"2026-11-22T12:00:00Z","last_reply":"2026-11-22T12:00:00Z","losses_in_row":10,"first_loss":"2026-11-22T12:00:00Z","last_loss":"timeout","replies_in_row":0,"loss_percent":33.3,"median_rtt_ms":12.345},"aws":{"verdict":"down","since":"2026-11-22T12:00:00Z","source":"cloudwatch","as_of":"2026-11-22T12:00:00Z","words":"0.0"}},
-    {"name":"tunnel 2","outside_ip":"203.0.113.12","role":"active","assessment":"disputed","local":{"verdict":"down","since":"2026-11-22T12:00:00Z","last_reply":"2026-11-22T12:00:00Z","losses_in_row":10,"first_loss":"2026-11-22T12:00:00Z","last_loss":"timeout","replies_in_row":0,"loss_percent":33.3,"median_rtt_ms":12.345},"aws":{"verdict":"up","since":"2026-11-22T12:00:00Z","source":"cloudwatch","as_of":"2026-11-22T12:00:00Z","words":"0.0"}}]}
+    {"site":"milan-1","scope":"connection","scope_name":"Milan DC, primary","vpn_id":"vpn-0123456789abcdef0","vpn_name":"Milan DC, primary","kind":"outage","began":"2026-11-22T11:59:29.5Z","opened":"2026-11-22T12:00:00Z","runbook_url":"https://wiki.example/vpn","notes":"Ring the carrier first.","tunnels":[{"name":"tunnel 1","outside_ip":"203.0.113.11","role":"active","assessment":"down","local":{"verdict":"down","since":"2026-11-22T12:00:00Z","last_reply":"2026-11-22T12:00:00Z","losses_in_row":10,"first_loss":"2026-11-22T12:00:00Z","last_loss":"timeout","replies_in_row":0,"loss_percent":33.3,"median_rtt_ms":12.345},"aws":{"verdict":"down","since":"2026-11-22T12:00:00Z","source":"cloudwatch","as_of":"2026-11-22T12:00:00Z","words":"0.0"}},
+    {"name":"tunnel 2","outside_ip":"203.0.113.12","role":"active","assessment":"disputed","local":{"verdict":"down","since":"2026-11-22T12:00:00Z","last_reply":"2026-11-22T12:00:00Z","losses_in_row":10,"first_loss":"2026-11-22T12:00:00Z","last_loss":"timeout","replies_in_row":0,"loss_percent":33.3,"median_rtt_ms":12.345},"aws":{"verdict":"up","since":"2026-11-22T12:00:00Z","source":"cloudwatch","as_of":"2026-11-22T12:00:00Z","words":"0.0"}}],"children":[]}
     "#);
 }
 
@@ -206,7 +213,7 @@ fn evidence_that_does_not_fit_loses_details_then_tunnels_and_stays_json() {
         incident.name = "\u{1}".repeat(10_000).into();
         let notes = Some("\"".repeat(10_000).into());
         let vpn = VpnSettings { region: "eu-west-1".into(), notes, ..VpnSettings::default() };
-        let data = raw_data(&incident, Some(&vpn), 1);
+        let data = raw_data(&incident, &rules(vpn), 1);
         assert!(data.len() <= RAW_DATA_MAX, "{} bytes", data.len());
         let json: serde_json::Value = serde_json::from_str(&data).unwrap();
         let told = json["tunnels"].as_array().unwrap().len() as u64;
