@@ -16,6 +16,7 @@ mod notify;
 mod prepare;
 mod problems;
 mod reload;
+mod silences;
 mod sinks;
 
 use std::fmt::Display;
@@ -164,7 +165,7 @@ fn monitor_and_serve(
         Ok(runtime) => runtime,
         Err(exit) => return exit,
     };
-    let store::Opened { store, remembered, thread: store_thread } = opened;
+    let store::Opened { store, remembered, silences, thread: store_thread } = opened;
     let prometheus = Arc::new(Prometheus::new());
     let (events, events_in) = mpsc::channel(EVENTS);
     let (aws_requests, aws_requests_in) = mpsc::channel(AWS_REQUESTS);
@@ -198,7 +199,8 @@ fn monitor_and_serve(
     };
     let spawned = thread::Builder::new().name("io".into()).spawn(move || {
         let site = Arc::clone(&context.config.plan.site);
-        let exit = io_thread::run(&io, context, (aws_requests_in, questions_in), bound, store_thread)
+        let opened = io_thread::Opened { bound, silences, store: store_thread };
+        let exit = io_thread::run(&io, context, (aws_requests_in, questions_in), opened)
             .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
         // Do not wait for names that do not resolve, or for files on a disk that hangs.
         io.shutdown_background();

@@ -22,6 +22,7 @@ pub mod publish;
 pub mod records;
 pub mod sensors;
 pub mod settings;
+pub mod silences;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every part may stand on.
-const GROUND: [&str; 10] = [
+const GROUND: [&str; 11] = [
     "access",
     "domain",
     "backoff",
@@ -22,6 +22,7 @@ const GROUND: [&str; 10] = [
     "process",
     "records",
     "settings",
+    "silences",
 ];
 
 /// The SDK's crates.
@@ -43,6 +44,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("config", vec![]),
         ("settings", vec![]),
+        ("silences", vec![]),
         ("catalogue", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),

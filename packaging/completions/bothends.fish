@@ -33,6 +33,7 @@ complete -c bothends -n "__fish_bothends_needs_command" -f -a "reload" -d 'Reloa
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "probe" -d 'Probe every tunnel once and print a table'
+complete -c bothends -n "__fish_bothends_needs_command" -f -a "silence" -d 'Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bothends -n "__fish_bothends_using_subcommand run" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
@@ -66,15 +67,48 @@ complete -c bothends -n "__fish_bothends_using_subcommand drill" -s h -l help -d
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -l echoes -d 'Echo requests per tunnel' -r
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -f -a "add" -d 'Add a silence for each target. Only this daemon: the other host of a pair needs its own'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -f -a "list" -d 'List the silences that are not over'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -f -a "end" -d 'End silences now. What is still down by both ends is sent'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l vpn -d 'A connection, by its id or name. Each target option may be given several times' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l tunnel -d 'A tunnel, by its outside address, or by its connection, a slash, and that' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l group -d 'A group ([[group]]), by its name' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l uplink -d 'What goes over an uplink ([[uplink]]), by its name' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l for -d 'How long: 90m, 2h, 1d12h. At most 7 days' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l until -d 'When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", or 04:00 for the next time that clocks show it' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l from -d 'When it begins, in the same forms; default: now' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l tz -d 'The time zone of times without one and of --weekly, such as Europe/Berlin; default: this host\'s' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l reason -d 'Why: one line, for those who wonder why no page came' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l site -d 'Everything that this daemon watches'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l weekly -d 'It comes back every week, at the same hour of the time zone, until it is ended'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l print-mute-rule -d 'Instead of adding it, print the AWS CLI call that mutes the alarms of alarms.yaml for the same time. The daemon is not asked'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from list" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from list" -l json -d 'As JSON, for scripts'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from end" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from end" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "add" -d 'Add a silence for each target. Only this daemon: the other host of a pair needs its own'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the silences that are not over'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "end" -d 'End silences now. What is still down by both ends is sent'
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846' -r
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "run" -d 'Run the daemon'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "check" -d 'Validate the configuration and explain it, or list all errors. Offline without --aws'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "reload" -d 'Reload the configuration of the running daemon and wait for the result'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "probe" -d 'Probe every tunnel once and print a table'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "run" -d 'Run the daemon'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "check" -d 'Validate the configuration and explain it, or list all errors. Offline without --aws'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "reload" -d 'Reload the configuration of the running daemon and wait for the result'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "probe" -d 'Probe every tunnel once and print a table'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "silence" -d 'Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "add" -d 'Add a silence for each target. Only this daemon: the other host of a pair needs its own'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "list" -d 'List the silences that are not over'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "end" -d 'End silences now. What is still down by both ends is sent'

@@ -439,6 +439,28 @@ records! {
         "A silence or the incident of a parent withheld its record. That is over, and this incident is not:"
         "it has a cause of its own, or outlasted the planned time. Continue as under INCIDENT_OPENED.";
 
+    SILENCE_ADDED = "7a088af096784fe0996b7a1f5d8b8c86" [Info] Unlimited
+        "a silence was added"
+        fields [BY_UID REASON SCOPE SILENCE UNTIL] some [TUNNEL_IP VPN_ID]
+        subject "Silence @SILENCE@ was added for @SCOPE@"
+        "Why: @REASON@. By the user id @BY_UID@ (`getent passwd @BY_UID@`); its window ends at @UNTIL@."
+        "Incidents of it that open in the window are recorded and not sent. What is still down when it ends"
+        "is sent then. The other host of a pair does not know of it. `bothends silence list`.";
+
+    SILENCE_BEGAN = "5cbc60bf184d491ba215a4d87c97ba0f" [Info] Unlimited
+        "the window of a silence began"
+        fields [BY_UID REASON SCOPE SILENCE UNTIL] some [TUNNEL_IP VPN_ID]
+        subject "Silence @SILENCE@ began for @SCOPE@"
+        "Why: @REASON@. Until @UNTIL@ incidents of it that open are recorded and not sent. Also logged when"
+        "the daemon starts within the window. To end it now: `bothends silence end @SILENCE@`.";
+
+    SILENCE_ENDED = "7570c47893b0434d8275dd39eb0f0c53" [Info] Unlimited
+        "a silence ended, or one of its weekly windows"
+        fields [REASON SCOPE SILENCE UNTIL] some [BY_UID TUNNEL_IP VPN_ID]
+        subject "Silence @SILENCE@ ended for @SCOPE@"
+        "What is still down by both ends is sent now, with its true start (INCIDENT_RELEASED). BY_UID is"
+        "there if somebody ended it by hand. `bothends silence list` shows those that are left.";
+
     INCIDENT_CLEARING = "d5d4f4440f3b4130b5465a040f54b9e6" [Info] By(Condition)
         "an incident is clearing: it is resolved if this lasts"
         fields [INCIDENT KIND SCOPE SITE] some [VPN_ID WITHHELD]
@@ -827,6 +849,9 @@ mod tests {
             MessageId::INCIDENT_SETTLED,
             MessageId::RECORD_LEFT_OPEN,
             MessageId::RECORD_STAYS_OPEN,
+            MessageId::SILENCE_ADDED,
+            MessageId::SILENCE_BEGAN,
+            MessageId::SILENCE_ENDED,
             MessageId::STARTED,
             MessageId::STOPPING,
             MessageId::CONFIGURATION_RELOADED,

@@ -48,6 +48,13 @@ pub enum Unreadable {
         /// Why.
         error: String,
     },
+    /// A silence.
+    Silence {
+        /// Its number.
+        id: i64,
+        /// Why.
+        error: String,
+    },
     /// What is known of an incident's record at a sink.
     LedgerRow {
         /// The sink.
@@ -115,6 +122,7 @@ impl Unreadable {
         match self {
             Self::SeenUp(row) => format!("seen_up {row}"),
             Self::Incident { id, error: _ } => format!("incident {id}"),
+            Self::Silence { id, error: _ } => format!("silence {id}"),
             Self::LedgerRow { sink, row, error: _ } => format!("ledger {sink} {row}"),
         }
     }
@@ -124,6 +132,9 @@ impl Unreadable {
             Self::SeenUp(row) => format!("cannot read the first-seen-up entry {row}; it is left in the file"),
             Self::Incident { id, error } => {
                 format!("cannot read incident {id}: {error}; it is left as it is")
+            }
+            Self::Silence { id, error } => {
+                format!("cannot read silence {id}: {error}; it is left in the file, and silences nothing")
             }
             Self::LedgerRow { sink, row: _, error } => format!(
                 "cannot read a ledger row of {sink}: {error}; it is left as it is, and its record at the sink is looked for again"

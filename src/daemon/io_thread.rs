@@ -18,6 +18,7 @@ use super::notify::Notifier;
 use super::prepare::{self, Preparing};
 use super::problems::{self, OffsetReporter};
 use super::reload::{self, Reloaded};
+use super::silences;
 use super::sinks::Publishing;
 use super::sinks::Sinks;
 use crate::aws::poller::{self, Outlets};
@@ -35,11 +36,13 @@ use crate::health::{Component, Health, Problem};
 use crate::http::listener::{self, BindError};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
+use crate::http::silences::SilenceRequest;
 use crate::probe::address;
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
 use crate::sensors::runner;
 use crate::settings::SensorSettings;
+use crate::silences::Silences;
 use crate::store::{Counts, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus;
@@ -53,6 +56,16 @@ pub(super) const DRAIN_WITHIN: Duration = Duration::from_secs(4);
 /// What the core asks of AWS and of the sensors.
 pub(super) type Requests = (mpsc::Receiver<AwsRequest>, mpsc::Receiver<SenseRequest>);
 
+/// What was opened before this thread began.
+pub(super) struct Opened {
+    /// The listener, or why there is none yet.
+    pub(super) bound: Result<TcpListener, BindError>,
+    /// The silences of the last run.
+    pub(super) silences: Silences,
+    /// The store's thread, to wait for at the end.
+    pub(super) store: StoreThread,
+}
+
 /// Runs until a signal ends the daemon or the driver ends.
 ///
 /// # Errors
@@ -61,12 +74,11 @@ pub(super) fn run(
     runtime: &Runtime,
     context: IoContext,
     requests: Requests,
-    bound: Result<TcpListener, BindError>,
-    store: StoreThread,
+    opened: Opened,
 ) -> Result<Exit, String> {
     runtime.block_on(async move {
         let signals = Signals::new().map_err(|error| format!("cannot listen for signals: {error}"))?;
-        Ok(work(context, requests, bound, store, signals).await)
+        Ok(work(context, requests, opened, signals).await)
     })
 }
 
@@ -97,8 +109,7 @@ impl Signals {
 async fn work(
     mut context: IoContext,
     (requests, questions): Requests,
-    bound: Result<TcpListener, BindError>,
-    store: StoreThread,
+    Opened { bound, silences, store }: Opened,
     mut signals: Signals,
 ) -> Exit {
     let started = clock::now();
@@ -111,7 +122,8 @@ async fn work(
     let sources = sources(&context, about_in, shown.clone());
     spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
-    let mut reloads = spawn_control(&context, sources, &mut tasks);
+    let (mut reloads, silence_requests) = spawn_control(&context, sources, &mut tasks);
+    context.spawn(&mut tasks, silences::keep(silences::Keeper::new(&context, silences), silence_requests));
     let (address, address_in) = watch::channel(context.config.plan.votes_if_address);
     spawn_held(&context, address_in, &mut tasks);
     let (plan, plan_in) = watch::channel(Arc::clone(&context.config.plan));
@@ -379,13 +391,14 @@ fn spawn_control(
     context: &IoContext,
     sources: Sources,
     tasks: &mut JoinSet<()>,
-) -> mpsc::Receiver<ReloadRequest> {
+) -> (mpsc::Receiver<ReloadRequest>, mpsc::Receiver<SilenceRequest>) {
     let limits = Limits::SOCKET;
     let (reloads, reloads_in) = mpsc::channel(limits.connections);
+    let (silences, silences_in) = mpsc::channel(limits.connections);
     if let Some(path) = listener::socket(&environment()) {
         match listener::bind_socket(&path) {
             Ok(listener) => {
-                let app = App::control(sources, reloads);
+                let app = App::control(sources, reloads, silences);
                 tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
             }
             Err(error) => {
@@ -395,7 +408,7 @@ fn spawn_control(
             }
         }
     }
-    reloads_in
+    (reloads_in, silences_in)
 }
 
 /// Beats, notifies systemd, and updates the metrics that no part reports itself.

@@ -124,11 +124,19 @@ impl Error for ClientError {
     }
 }
 
-/// Sends the daemon a request, such as `GET /status`.
+/// Sends the daemon a request without a body, such as `GET /status`.
 ///
 /// # Errors
 /// Nothing listens there, the answer takes longer than `patience`, or it is not HTTP.
 pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, ClientError> {
+    send(server, what, "", patience)
+}
+
+/// Sends the daemon a request with a body.
+///
+/// # Errors
+/// As [`ask`].
+pub fn send(server: &Server, what: &str, body: &str, patience: Duration) -> Result<Answer, ClientError> {
     let unreachable = |source| ClientError::Unreachable { server: server.clone(), source };
     let until = clock::now().mono + patience;
     let (socket, host) = match server {
@@ -138,7 +146,7 @@ pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, Cl
         Server::Socket(path) => (connect(path, patience), "localhost".to_owned()),
     };
     let socket = socket.map_err(unreachable)?;
-    let answer = exchange(Bounded { socket, until }, &host, what);
+    let answer = exchange(Bounded { socket, until }, &host, what, body);
     let answer = answer.map_err(|source| {
         // Which of the two a socket timeout gives depends on the platform.
         let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
@@ -197,9 +205,11 @@ impl Write for Bounded {
     }
 }
 
-fn exchange(mut stream: impl Read + Write, host: &str, what: &str) -> io::Result<Vec<u8>> {
-    let request =
-        format!("{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+fn exchange(mut stream: impl Read + Write, host: &str, what: &str, body: &str) -> io::Result<Vec<u8>> {
+    let length = body.len();
+    let request = format!(
+        "{what} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
     // A busy daemon answers before it has read the request, and the unread request then resets the connection.
     let asked = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();

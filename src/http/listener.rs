@@ -23,6 +23,19 @@ use crate::catalogue::parts::ListenerKind;
 /// Between two attempts. Scrapes come every 10 s or less often; an attempt costs a socket.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// The user id of the client's process, as the kernel says (SO_PEERCRED); only at the control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller(pub Option<u32>);
+
+/// Who has connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The client's address over TCP.
+    pub address: Option<IpAddr>,
+    /// The client's user.
+    pub caller: Caller,
+}
+
 /// A bound listener.
 pub trait Listener: Send + Sync + 'static {
     /// Which of the two this is, for the journal.
@@ -30,8 +43,8 @@ pub trait Listener: Send + Sync + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection, and the client's address over TCP.
-    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
+    /// The next connection, and its client.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Peer)>> + Send;
 
     /// Writes as much as it can without waiting.
     fn try_write(stream: &Self::Stream, bytes: &[u8]);
@@ -41,8 +54,9 @@ impl Listener for TcpListener {
     const KIND: ListenerKind = ListenerKind::Http;
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
-        Self::accept(self).await.map(|(stream, peer)| (stream, Some(peer.ip())))
+    async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
+        let (stream, peer) = Self::accept(self).await?;
+        Ok((stream, Peer { address: Some(peer.ip()), caller: Caller(None) }))
     }
 
     fn try_write(stream: &TcpStream, bytes: &[u8]) {
@@ -54,8 +68,10 @@ impl Listener for UnixListener {
     const KIND: ListenerKind = ListenerKind::Control;
     type Stream = UnixStream;
 
-    async fn accept(&self) -> io::Result<(UnixStream, Option<IpAddr>)> {
-        Self::accept(self).await.map(|(stream, _)| (stream, None))
+    async fn accept(&self) -> io::Result<(UnixStream, Peer)> {
+        let (stream, _) = Self::accept(self).await?;
+        let caller = Caller(stream.peer_cred().ok().map(|credentials| credentials.uid()));
+        Ok((stream, Peer { address: None, caller }))
     }
 
     fn try_write(stream: &UnixStream, bytes: &[u8]) {

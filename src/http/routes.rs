@@ -1,4 +1,5 @@
-//! The answer at each path, the names allowed in the `Host` header, and the reload of the control socket.
+//! The answer at each path, the names allowed in the `Host` header, and the reload of the control socket. Its silences are in
+//! [`silences`].
 
 use std::convert::Infallible;
 use std::fmt;
@@ -20,6 +21,8 @@ use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::listener::Caller;
+use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
 use crate::clock;
 use crate::domain::status::Status;
@@ -111,20 +114,27 @@ impl App {
     }
 
     /// The routes for root and the daemon's own user, who alone can connect to the control socket.
-    pub fn control(sources: Sources, reloads: mpsc::Sender<ReloadRequest>) -> Self {
+    pub fn control(
+        sources: Sources,
+        reloads: mpsc::Sender<ReloadRequest>,
+        silences: mpsc::Sender<SilenceRequest>,
+    ) -> Self {
         let Self { router, hosts } = Self::public(sources);
-        Self { router: router.route("/reload", post(move || reload(reloads.clone()))), hosts }
+        let router = router.route("/reload", post(move || reload(reloads.clone())));
+        Self { router: router.merge(silences::routes(silences)), hosts }
     }
 
     /// Answers one request.
     pub(super) fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
+        caller: Caller,
     ) -> impl Future<Output = Result<Response, Infallible>> + use<> {
         // HTTP/1.0 has no Host header, and no browser uses it.
         let header = request.headers().get(HOST).map(|host| host.to_str().unwrap_or_default());
         let names = [header, request.uri().authority().map(Authority::as_str)];
         let is_ours = names.into_iter().flatten().all(|authority| self.hosts.include(authority));
+        request.extensions_mut().insert(caller);
         let router = self.router.clone();
         async move {
             if is_ours { TowerToHyperService::new(router).call(request).await } else { Ok(misdirected()) }

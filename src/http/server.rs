@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time;
 
-use super::listener::Listener;
+use super::listener::{Caller, Listener};
 use super::routes::{App, RELOAD_PATIENCE};
 use crate::catalogue::parts::Detail;
 use crate::clock;
@@ -67,7 +67,7 @@ const ENDING: Duration = Duration::from_millis(500);
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Requests have no body and short heads.
+/// Requests have short heads. What adds a silence has a body, for which its route has a limit.
 const READ_BUFFER: usize = 16 * 1024;
 
 /// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits.
@@ -84,10 +84,12 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
         };
         match stream {
             Ok((stream, peer)) => {
-                if slots.make_room_for(peer) {
+                if slots.make_room_for(peer.address) {
                     let state = Arc::<Mutex<ConnectionState>>::default();
-                    let answered = answer::<L>(stream, app.clone(), Arc::clone(&state), limits, ends.clone());
-                    slots.taken.push(Taken { peer, state, task: connections.spawn(answered) });
+                    let app = app.clone();
+                    let answered =
+                        answer::<L>((stream, peer.caller), app, Arc::clone(&state), limits, ends.clone());
+                    slots.taken.push(Taken { peer: peer.address, state, task: connections.spawn(answered) });
                 } else {
                     turn_away::<L>(&stream);
                 }
@@ -167,7 +169,7 @@ fn lock(state: &Mutex<ConnectionState>) -> std::sync::MutexGuard<'_, ConnectionS
 }
 
 async fn answer<L: Listener>(
-    stream: L::Stream,
+    (stream, caller): (L::Stream, Caller),
     app: App,
     state: Arc<Mutex<ConnectionState>>,
     limits: Limits,
@@ -175,7 +177,7 @@ async fn answer<L: Listener>(
 ) {
     let service = service_fn(move |request| {
         *lock(&state) = ConnectionState::Asked;
-        let (answer, state) = (app.answer(request), Arc::clone(&state));
+        let (answer, state) = (app.answer(request, caller), Arc::clone(&state));
         async move {
             let answer = answer.await;
             *lock(&state) = ConnectionState::Answered(clock::now().mono);

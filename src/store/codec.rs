@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::names::{Destination, SinkId, TunnelId, VpnId};
 use crate::domain::rollup::{Rollup, RttBin};
 use crate::domain::scope::{ParentId, ParentKind, Scope};
-use crate::domain::silence::SilenceId;
+use crate::domain::silence::{self, SilenceId};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::{board, carrying, cause, names, quality, sensor, side, verdict};
 use crate::incident::sink;
@@ -378,6 +378,22 @@ stored! {
     enum board::Withheld, "board::Withheld" { Explained(ParentId), Silenced(SilenceId) }
     struct board::Child, "board::Child" { vpn: VpnId, name: Arc<str>, trouble: Option<board::Trouble> }
     struct board::Trouble, "board::Trouble" { kind: Option<names::Kind>, since: Stamp, cause: Option<cause::Cause> }
+    struct silence::Silence, "silence::Silence" {
+        id: SilenceId,
+        of: silence::SilenceScope,
+        from: Stamp,
+        until: Stamp,
+        weekly: Option<Arc<str>>,
+        reason: Arc<str>,
+        by: u32,
+        added: Stamp,
+    }
+    enum silence::SilenceScope, "silence::SilenceScope" {
+        Site,
+        Parent(ParentId),
+        Connection(VpnId),
+        Tunnel(TunnelId),
+    }
     enum ParentKind, "ParentKind" { Group, Uplink, Site }
     struct ParentId, "ParentId" { kind: ParentKind, site: Arc<str>, name: Arc<str> }
     enum board::IncidentState, "board::IncidentState" {

@@ -279,6 +279,16 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
                     params![sink, scope.to_string(), kind.as_str(), opened.as_millis(), row.generation, body],
                 )?;
             }
+            StateChange::Silence(silence) => {
+                let body = serde_json::to_string(silence).map_err(unwritable)?;
+                transaction.execute(
+                    "INSERT INTO silence (id, body) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET body = excluded.body",
+                    params![silence.id.0, body],
+                )?;
+            }
+            StateChange::SilenceOver(id) => {
+                transaction.execute("DELETE FROM silence WHERE id = ?1", params![id.0])?;
+            }
         }
     }
     Ok(())

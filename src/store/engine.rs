@@ -22,10 +22,12 @@ use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
+use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::Problem;
 use crate::incident::sink::LedgerRow;
 use crate::settings::StoreSettings;
+use crate::silences::Silences;
 
 /// Lost minutes are reported once a day: someone should look today, and a line a minute does not help.
 const WARN_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -52,6 +54,8 @@ pub struct StoreEngine {
     path: PathBuf,
     /// Whether rollups wait to be sent.
     spool: bool,
+    /// The silences that the file held when it was opened.
+    silences: Silences,
     state: State,
     history: History,
     pace: Pace,
@@ -150,6 +154,7 @@ impl StoreEngine {
             disk,
             path: settings.path.clone(),
             spool: settings.spool,
+            silences: found.list_of_silences(),
             state: State::of(&found),
             history: History::default(),
             pace: Pace::default(),
@@ -224,6 +229,22 @@ impl StoreEngine {
     /// Removes an incident's rows of a sink, for a commit at once.
     pub fn forget(&mut self, sink: &SinkId, incident: &IncidentId, now: Now) {
         self.state.forget(sink, incident);
+        self.pace.state(now.mono);
+    }
+
+    /// Keeps silences, each in its first window, for a commit at once.
+    pub fn keep_silences(&mut self, silences: Vec<Silence>, now: Now) {
+        for silence in silences {
+            self.state.silence(silence);
+        }
+        self.pace.state(now.mono);
+    }
+
+    /// Removes silences that are over, for a commit at once.
+    pub fn forget_silences(&mut self, ids: &[SilenceId], now: Now) {
+        for id in ids {
+            self.state.silence_over(*id);
+        }
         self.pace.state(now.mono);
     }
 
@@ -308,6 +329,11 @@ impl StoreEngine {
     }
 
     //--- what is read
+
+    /// The silences of the last run.
+    pub const fn silences(&self) -> &Silences {
+        &self.silences
+    }
 
     /// Every row of a sink's ledger, committed or waiting.
     pub fn load(&self, sink: &SinkId) -> Vec<LedgerRow> {

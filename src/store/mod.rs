@@ -2,7 +2,7 @@
 //!
 //! [`Store::open`] returns a cloneable handle; the thread behind it is a thin loop around a [`StoreEngine`]. It stores two
 //! kinds of data:
-//! - *state* (incidents, the ledger, what was ever seen Up, what has been sent): never dropped, committed at once;
+//! - *state* (incidents, the ledger, silences, what was ever seen Up, what has been sent): never dropped, committed at once;
 //! - *history* (rollups, transitions): buffered, committed with the next state or at the latest after a minute, so that
 //!   flash lives; dropped and counted if it comes faster than the disk can take it.
 //!

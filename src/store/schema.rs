@@ -87,6 +87,11 @@ const STEPS: &[&str] = &[
     "-- Our end of the route over which the local end last saw it Up: this host held it.
     ALTER TABLE seen_up ADD COLUMN source_ip TEXT NOT NULL DEFAULT '';
     ALTER TABLE seen_up ADD COLUMN interface TEXT NOT NULL DEFAULT '';",
+    "-- Planned times, each in its first window, until they are over. No number is given twice.
+    CREATE TABLE silence (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL
+    ) STRICT;",
 ];
 
 /// The version this release writes.

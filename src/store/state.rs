@@ -9,6 +9,7 @@ use super::database::Found;
 use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
 use crate::domain::names::{CheckKind, SinkId, TunnelId};
+use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Now, Stamp};
 use crate::incident::sink::LedgerRow;
 
@@ -18,6 +19,8 @@ pub(super) struct State {
     /// Those on the Board; and those that have left it, with that time, until they are written.
     incidents: BTreeMap<IncidentId, (Arc<Incident>, Option<Stamp>)>,
     ledger: BTreeMap<RowKey, LedgerRow>,
+    /// Those that are not over, each in its first window.
+    silences: BTreeMap<SilenceId, Silence>,
     unwritten: BTreeSet<Key>,
 }
 
@@ -34,6 +37,7 @@ enum Key {
     /// An incident's rows of a sink are removed before new ones are written.
     Forgotten(SinkId, IncidentId),
     Row(RowKey),
+    Silence(SilenceId),
 }
 
 /// One change that the file does not have.
@@ -44,6 +48,8 @@ pub(super) enum StateChange<'s> {
     Incident(&'s Incident, Option<Stamp>),
     Forgotten(&'s SinkId, &'s IncidentId),
     Row(&'s LedgerRow),
+    Silence(&'s Silence),
+    SilenceOver(SilenceId),
 }
 
 fn seen_key(seen: &SeenUp) -> SeenKey {
@@ -73,6 +79,7 @@ impl State {
             seen_up: seen_up.collect(),
             incidents: incidents.map(|it| (it.id.clone(), (Arc::clone(it), None))).collect(),
             ledger: found.ledger.iter().map(|row| (row_key(row), row.clone())).collect(),
+            silences: found.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
             unwritten: BTreeSet::new(),
         }
     }
@@ -107,12 +114,24 @@ impl State {
         self.unwritten.insert(Key::Forgotten(sink.clone(), incident.clone()));
     }
 
+    /// A silence in its first window.
+    pub(super) fn silence(&mut self, silence: Silence) {
+        self.unwritten.insert(Key::Silence(silence.id));
+        self.silences.insert(silence.id, silence);
+    }
+
+    /// Removes a silence that is over.
+    pub(super) fn silence_over(&mut self, id: SilenceId) {
+        self.unwritten.insert(Key::Silence(id));
+        self.silences.remove(&id);
+    }
+
     /// Every row.
     pub(super) fn rows(&self) -> impl Iterator<Item = &LedgerRow> {
         self.ledger.values()
     }
 
-    /// Merges the data of a file that was opened late: what was seen up and the ledger, where newer data is missing. An
+    /// Merges the data of a file that was opened late: what was seen up, the ledger and silences, where newer data is missing. An
     /// incident that is open in it, while another of its kind is open here, is settled, since only one of a kind is open.
     /// Returns those incidents.
     pub(super) fn join(&mut self, found: Found, now: Now) -> Vec<IncidentId> {
@@ -125,6 +144,11 @@ impl State {
         for row in found.ledger {
             if !self.unwritten.contains(&Key::Forgotten(row.sink.clone(), row.incident.clone())) {
                 self.ledger.entry(row_key(&row)).or_insert(row);
+            }
+        }
+        for silence in found.silences {
+            if !self.unwritten.contains(&Key::Silence(silence.id)) {
+                self.silences.entry(silence.id).or_insert(silence);
             }
         }
         let mut settled = Vec::new();
@@ -143,10 +167,11 @@ impl State {
 
     /// The file has none of it.
     pub(super) fn write_again(&mut self) {
-        let Self { seen_up, incidents, ledger, unwritten } = self;
+        let Self { seen_up, incidents, ledger, silences, unwritten } = self;
         unwritten.extend(seen_up.keys().cloned().map(Key::SeenUp));
         unwritten.extend(incidents.keys().cloned().map(Key::Incident));
         unwritten.extend(ledger.keys().cloned().map(Key::Row));
+        unwritten.extend(silences.keys().copied().map(Key::Silence));
     }
 
     /// The file has all of it.
@@ -170,6 +195,10 @@ impl State {
                 }
                 Key::Forgotten(sink, incident) => StateChange::Forgotten(sink, incident),
                 Key::Row(key) => StateChange::Row(self.ledger.get(key)?),
+                Key::Silence(id) => match self.silences.get(id) {
+                    Some(silence) => StateChange::Silence(silence),
+                    None => StateChange::SilenceOver(*id),
+                },
             })
         })
     }
@@ -199,6 +228,8 @@ mod tests {
             StateChange::Incident(incident, settled) => format!("{} {settled:?}", incident.revision),
             StateChange::Forgotten(..) => "forgotten".to_owned(),
             StateChange::Row(row) => format!("row {}", row.generation),
+            StateChange::Silence(silence) => format!("silence {}", silence.id),
+            StateChange::SilenceOver(id) => format!("silence {id} is over"),
         };
         state.unwritten().map(of).collect()
     }

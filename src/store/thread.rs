@@ -20,11 +20,13 @@ use crate::domain::fact::Fact;
 use crate::domain::names::SinkId;
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
+use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Now, Stamp};
 use crate::health::{Component, Health, Problem};
 use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
 use crate::settings::StoreSettings;
+use crate::silences::Silences;
 
 /// Rollups and transitions that may wait for the thread. State is not bounded: there is one item per change that an operator
 /// must know, and losing one would be worse than any queue.
@@ -69,6 +71,8 @@ pub struct Opened {
     pub store: Store,
     /// The data of the last run.
     pub remembered: Remembered,
+    /// The silences of the last run, each in its first window.
+    pub silences: Silences,
     /// The thread, to join at the end.
     pub thread: StoreThread,
 }
@@ -123,6 +127,7 @@ impl Store {
         let held = StoreLock::take_again(&settings.path)?;
         let (engine, remembered) = StoreEngine::start(settings, now)?;
         let lock = held.map_or_else(|| StoreLock::take(&settings.path), |lock| Ok(Some(lock)))?;
+        let silences = engine.silences().clone();
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
         let shared = Arc::new(Shared { path: settings.path.clone(), ..Shared::default() });
@@ -137,7 +142,8 @@ impl Store {
             doing: "start its thread",
             source,
         })?;
-        Ok(Opened { store: Self { jobs, shared, health }, remembered, thread: StoreThread { ended } })
+        let thread = StoreThread { ended };
+        Ok(Opened { store: Self { jobs, shared, health }, remembered, silences, thread })
     }
 
     /// Records a fact; never waits.
@@ -177,6 +183,22 @@ impl Store {
         allotted
             .map(|answer| answer.ok().and_then(Result::ok).unwrap_or_default())
             .map_err(|_elapsed| Unanswered { what: self.hangs(COMMIT_WITHIN), answer })
+    }
+
+    /// Keeps silences, each in its first window.
+    ///
+    /// # Errors
+    /// They are not on the disk, but will be as soon as it works; until then a restart loses them.
+    pub async fn keep_silences(&self, silences: Vec<Silence>) -> Result<(), String> {
+        self.write(COMMIT_WITHIN, move |engine, now| engine.keep_silences(silences, now)).await
+    }
+
+    /// Removes silences that are over.
+    ///
+    /// # Errors
+    /// The disk still has them, until it works again.
+    pub async fn forget_silences(&self, ids: Vec<SilenceId>) -> Result<(), String> {
+        self.write(COMMIT_WITHIN, move |engine, now| engine.forget_silences(&ids, now)).await
     }
 
     /// What was lost since the start.

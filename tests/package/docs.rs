@@ -212,8 +212,9 @@ fn every_command_named_exists_and_accepts_its_options() {
     let command = Arguments::command();
     let takes = |name: &str, option: &str| {
         let sub = command.get_subcommands().find(|sub| sub.get_name() == name).unwrap();
-        let mut longs =
-            sub.get_arguments().chain(command.get_arguments()).filter_map(|argument| argument.get_long());
+        let inner = sub.get_subcommands().flat_map(clap::Command::get_arguments);
+        let all = sub.get_arguments().chain(inner).chain(command.get_arguments());
+        let mut longs = all.filter_map(|argument| argument.get_long());
         matches!(option, "help" | "version") || longs.any(|long| long == option)
     };
     let mut unknown = Vec::new();

@@ -8,6 +8,7 @@ use super::super::fact;
 use super::super::notice::Stuck;
 use super::super::parts::{Detail, ListenerKind, MetricsNotice, Oddity, StoreNotice, Unreadable};
 use super::super::parts::{Instead, LedgerUnreadable, NoticeReason, SinkNotice};
+use super::super::silence::{SilenceChange, SilenceNotice};
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem, Severity};
 use crate::domain::board::{Incident, IncidentId, Withheld};
 use crate::domain::cause::{Cause, Confidence, Diagnosis};
@@ -19,6 +20,7 @@ use crate::domain::plan::RouteKey;
 use crate::domain::quality::Quality;
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
+use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
 use crate::process::Exit;
@@ -73,7 +75,37 @@ pub(super) fn records() -> Vec<JournalRecord> {
     records.extend(at_sinks());
     records.extend(of_sinks(&fixture::incident_of_uplink()));
     records.extend(of_parts());
+    records.extend(of_silences());
     records
+}
+
+fn of_silences() -> Vec<JournalRecord> {
+    let wan = ParentId { kind: ParentKind::Uplink, site: "milan-1".into(), name: "wan1".into() };
+    let scopes = [
+        (SilenceScope::Site, None),
+        (SilenceScope::Parent(wan), None),
+        (SilenceScope::Connection(fixture::vpn()), Some("Europe/Rome".into())),
+        (SilenceScope::Tunnel(fixture::tunnel(1)), None),
+    ];
+    let changes = [
+        SilenceChange::Added,
+        SilenceChange::Began,
+        SilenceChange::Ended { by: None },
+        SilenceChange::Ended { by: Some(0) },
+    ];
+    let silences = scopes.map(|(of, weekly)| Silence {
+        id: SilenceId(3),
+        of,
+        from: fixture::start().wall,
+        until: after(7200).wall,
+        weekly,
+        reason: "the line is moved to the new hall".into(),
+        by: 1000,
+        added: fixture::start().wall,
+    });
+    let record =
+        |silence: &Silence, change| SilenceNotice { silence, what: "Milan DC", change }.record("milan-1");
+    silences.iter().flat_map(|silence| changes.map(|change| record(silence, change))).collect()
 }
 
 fn verdicts() -> impl Iterator<Item = Verdict> {
@@ -321,6 +353,7 @@ pub(super) fn of_parts() -> Vec<JournalRecord> {
         StoreNotice::LogReplaced,
         StoreNotice::Unreadable(Unreadable::SeenUp("aws vpn-1 x".to_owned())),
         StoreNotice::Unreadable(Unreadable::Incident { id: "vpn-1/outage/0".to_owned(), error: because() }),
+        StoreNotice::Unreadable(Unreadable::Silence { id: 3, error: because() }),
         StoreNotice::Unreadable(Unreadable::LedgerRow {
             sink: "webhook".to_owned(),
             row: "vpn-1/outage/0/0".to_owned(),

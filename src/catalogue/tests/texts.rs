@@ -554,6 +554,7 @@ fn what_happens_at_sinks_and_to_parts_is_recorded() {
     ERROR STORE_FILE_REPLACED store /var/lib/bothends/bothends.db: its log (-wal) was removed or replaced; what that held is written into the file
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read the first-seen-up entry aws vpn-1 x; it is left in the file ENTRY=seen_up aws vpn-1 x
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read incident vpn-1/outage/0: expected value at line 1 column 1; it is left as it is ENTRY=incident vpn-1/outage/0
+    WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read silence 3: expected value at line 1 column 1; it is left in the file, and silences nothing ENTRY=silence 3
     WARN STORE_ENTRY_UNREADABLE store /var/lib/bothends/bothends.db: cannot read a ledger row of webhook: expected value at line 1 column 1; it is left as it is, and its record at the sink is looked for again ENTRY=ledger webhook vpn-1/outage/0/0
     WARN STORE_FULL store /var/lib/bothends/bothends.db: store full or retention exceeded ([store] max_size, keep): dropping the oldest unsent metrics; bothends_rollups_dropped_total counts them
     WARN STORE_SECOND_INCIDENT store /var/lib/bothends/bothends.db: the file, unusable until now, has vpn-0123456789abcdef0/redundancy_lost/1763781140000 as open, while another incident of this kind is open; it is now closed in the file: check whether its record is still open at a sink SCOPE=vpn-0123456789abcdef0 KIND=redundancy_lost

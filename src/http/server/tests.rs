@@ -17,6 +17,7 @@ use crate::health::overview::ShownProblems;
 use crate::http::client::{self, Server};
 use crate::http::listener::{bind, bind_socket};
 use crate::http::routes::{About, Hosts, ReloadAnswer, ReloadRequest, Sources};
+use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest};
 use crate::http::status_json::StatusJson;
 
 /// Longer than any step takes, so that a test that hangs fails.
@@ -254,6 +255,7 @@ async fn the_blocking_client_reads_what_listener_and_socket_serve() {
 struct Door {
     directory: TempDir,
     reloads: mpsc::Receiver<ReloadRequest>,
+    silences: mpsc::Receiver<SilenceRequest>,
     end: Option<oneshot::Sender<()>>,
     served: JoinHandle<()>,
     _kept: Kept,
@@ -264,12 +266,13 @@ async fn door(limits: Limits) -> Door {
     let listener = bind_socket(&directory.path().join("control.sock")).unwrap();
     let kept = kept(just_after);
     let (reloads, reloads_in) = mpsc::channel(limits.connections);
+    let (silences, silences_in) = mpsc::channel(limits.connections);
     let (end, ends) = oneshot::channel();
-    let app = App::control(kept.sources.clone(), reloads);
+    let app = App::control(kept.sources.clone(), reloads, silences);
     let served = tokio::spawn(serve(listener, app, limits, async move {
         _ = ends.await;
     }));
-    Door { directory, reloads: reloads_in, end: Some(end), served, _kept: kept }
+    Door { directory, reloads: reloads_in, silences: silences_in, end: Some(end), served, _kept: kept }
 }
 
 const RELOAD: &str = "POST /reload HTTP/1.1\r\nContent-Length: 0";
@@ -322,6 +325,64 @@ async fn a_reload_is_asked_for_on_the_control_socket_alone_and_waits_for_its_out
         let answer = world.ask(&format!("{method} /reload HTTP/1.1\r\nContent-Length: 0")).await;
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
     }
+}
+
+/// A whole request with a body.
+fn with_body(head: &str, body: &str) -> String {
+    format!("{head} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+const ADD: &str = r#"{"targets":[{"scope":"site"}],"from":"2026-12-01T02:00:00Z","until":"2026-12-01T04:00:00Z","weekly":null,"reason":"work"}"#;
+
+#[tokio::test]
+async fn a_silence_is_asked_for_on_the_control_socket_alone_by_the_user_that_the_kernel_names() {
+    let mut door = door(WIDE).await;
+    let own = crate::process::user();
+    let mut stream = door.connect().await;
+    stream.write_all(with_body("POST /silences", ADD).as_bytes()).await.unwrap();
+    let SilenceRequest { what, answer } = door.silences.recv().await.unwrap();
+    let SilenceQuestion::Add { wanted, by } = what else { panic!("{what:?}") };
+    assert_eq!((&*wanted.reason, by), ("work", own));
+    answer.send(SilenceAnswer::Added { silences: Vec::new(), unsaved: None }).unwrap();
+    let answered = rest(&mut stream).await;
+    assert!(answered.starts_with("HTTP/1.1 200 OK\r\n"), "{answered}");
+    assert!(answered.ends_with(r#"{"outcome":"added","silences":[],"unsaved":null}"#), "{answered}");
+
+    let mut stream = door.connect().await;
+    stream.write_all(with_body("DELETE /silences/3", "").as_bytes()).await.unwrap();
+    let SilenceRequest { what, answer } = door.silences.recv().await.unwrap();
+    assert_eq!(what, SilenceQuestion::End { id: crate::domain::silence::SilenceId(3), by: own });
+    drop(answer);
+    assert!(rest(&mut stream).await.ends_with(r#"{"outcome":"ending"}"#));
+
+    let world = world(WIDE, just_after).await;
+    for method in ["GET", "POST"] {
+        let answer = world.ask(&format!("{method} /silences HTTP/1.1\r\nContent-Length: 0")).await;
+        assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_a_silence_that_is_wrong_or_too_long_is_refused_and_reaches_nobody() {
+    let mut door = door(WIDE).await;
+    let long = ADD.replace("work", &"x".repeat(64 * 1024));
+    let other_keys = ADD.replace("reason", "why");
+    for (request, code, problem) in [
+        (with_body("POST /silences", ""), 422, "this is no request to add silences"),
+        (with_body("POST /silences", &other_keys), 422, "unknown field `why`"),
+        (with_body("POST /silences", &long), 422, "the request cannot be read"),
+        (with_body("DELETE /silences/first", ""), 422, "is no number of a silence"),
+        (with_body("DELETE /silences", ""), 405, ""),
+    ] {
+        let mut stream = door.connect().await;
+        // It may be answered before it has said everything.
+        _ = stream.write_all(request.as_bytes()).await;
+        let mut told = Vec::new();
+        _ = time::timeout(DEADLINE, stream.read_to_end(&mut told)).await.unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with(&format!("HTTP/1.1 {code} ")) && told.contains(problem), "{told}");
+    }
+    assert!(door.silences.try_recv().is_err());
 }
 
 #[tokio::test]

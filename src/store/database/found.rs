@@ -12,9 +12,11 @@ use crate::domain::event::{Remembered, SeenUp, Unheard};
 use crate::domain::names::{CheckId, CheckKind, End, TunnelId, VpnId};
 use crate::domain::plan::{OwnEnd, RouteKey};
 use crate::domain::scope::Scope;
+use crate::domain::silence::Silence;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Evidence, Verdict, Why};
 use crate::incident::sink::LedgerRow;
+use crate::silences::{self, Silences};
 use crate::store::codec;
 use crate::store::history::TransitionBody;
 use crate::store::open::is_damage;
@@ -33,6 +35,10 @@ const RESTARTS_WITHIN: Duration = Duration::from_secs(15 * 60);
 pub(in crate::store) struct Found {
     pub(in crate::store) remembered: Remembered,
     pub(in crate::store) ledger: Vec<LedgerRow>,
+    /// The silences, each in its first window.
+    pub(in crate::store) silences: Vec<Silence>,
+    /// The highest number that a silence ever had.
+    pub(in crate::store) last_silence: u32,
     /// Rows that cannot be read. They stay in the file unchanged.
     pub(in crate::store) unreadable: Vec<Unreadable>,
     /// Set if the file is damaged; then this is what could be read.
@@ -42,7 +48,7 @@ pub(in crate::store) struct Found {
 pub(super) fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     // Each by itself: damage in one does not affect the others.
-    for find in [find_seen_up, find_incidents, find_openings, find_ledger, find_unheard] {
+    for find in [find_seen_up, find_incidents, find_openings, find_ledger, find_silences, find_unheard] {
         match find(connection, now, &mut found) {
             Err(error) if is_damage(&error) => found.damage = Some(error),
             done => done?,
@@ -113,6 +119,33 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
         }
     }
     Ok(())
+}
+
+fn find_silences(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    // A file of an older release that cannot be written has no such table.
+    if !connection.table_exists(None, "silence")? {
+        return Ok(());
+    }
+    let query = "SELECT id, body FROM silence ORDER BY id";
+    let bodies = rows(connection, query, [], |row| Ok((row.get::<_, i64>(0)?, text(row, 1)?)))?;
+    for (id, body) in bodies {
+        match serde_json::from_str::<Silence>(&body) {
+            Ok(silence) => found.silences.push(silence),
+            Err(error) => found.unreadable.push(Unreadable::Silence { id, error: error.to_string() }),
+        }
+    }
+    let query = "SELECT seq FROM sqlite_sequence WHERE name = 'silence'";
+    let last = rows(connection, query, [], |row| row.get::<_, i64>(0))?.into_iter().max();
+    found.last_silence = last.and_then(|last| u32::try_from(last).ok()).unwrap_or(0);
+    found.remembered.silences = found.list_of_silences().present(now.wall, silences::zones);
+    Ok(())
+}
+
+impl Found {
+    /// The list of silences.
+    pub(in crate::store) fn list_of_silences(&self) -> Silences {
+        Silences::new(self.silences.iter().cloned(), self.last_silence)
+    }
 }
 
 /// Since when packets have not passed; and where AWS's data was missing to the end, since when our end was down.

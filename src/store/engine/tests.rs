@@ -2,6 +2,7 @@
 
 mod bounded;
 mod pace;
+mod silences;
 mod trouble;
 
 use std::collections::BTreeSet;

@@ -45,7 +45,7 @@ fn count(settings: &StoreSettings, table: &str) -> i64 {
 async fn what_was_recorded_is_remembered_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let settings = settings(&directory);
-    let Opened { store, remembered, thread } = open(&settings);
+    let Opened { store, remembered, silences: _, thread } = open(&settings);
     assert_eq!(remembered, Remembered::default());
     store.record(&seen_up());
     store.record(&view_changed());
@@ -55,7 +55,7 @@ async fn what_was_recorded_is_remembered_after_a_restart() {
     thread.ended().await;
     assert_eq!(count(&settings, "transition"), 1);
 
-    let Opened { store, remembered, thread } = open(&settings);
+    let Opened { store, remembered, silences: _, thread } = open(&settings);
     assert_eq!(remembered.seen_up, [SeenUp::Aws(tunnel())]);
     assert_eq!(remembered.incidents, [incident()]);
     assert_eq!(remembered.openings, [(VpnId::new("vpn-1").into(), Kind::Outage, incident().id.opened)]);

@@ -17,7 +17,7 @@ use super::wait::until;
 const PAGE: u64 = 4096;
 
 /// A path as the daemon sees it, on a disk mounted only for the daemon.
-fn seen_by(daemon: &Daemon<'_>, path: &Path) -> PathBuf {
+pub(super) fn seen_by(daemon: &Daemon<'_>, path: &Path) -> PathBuf {
     Path::new(&format!("/proc/{}/root", daemon.pid())).join(path.strip_prefix("/").unwrap())
 }
 
@@ -53,7 +53,7 @@ fn set_aside(site: &Site) -> Vec<String> {
     names.filter(|name| name.contains(".damaged-") && name.ends_with('Z')).collect()
 }
 
-fn fill_up(path: &Path) {
+pub(super) fn fill_up(path: &Path) {
     let mut file = File::create(path).unwrap();
     // The last bytes one by one.
     for size in [PAGE as usize, 1] {

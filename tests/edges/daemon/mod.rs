@@ -38,6 +38,7 @@ mod secrets;
 mod several;
 mod shared_records;
 mod shutdown;
+mod silence;
 mod site;
 mod sns;
 mod standby;

@@ -451,7 +451,8 @@ fn what_the_files_in_the_field_hold_is_read_as_it_was_meant() {
     drop(connection);
 
     let database = Database::open(&path, KEEP, MAX_SIZE, NOW).unwrap();
-    let Found { mut remembered, ledger: found, unreadable, damage } = database.found(NOW).unwrap();
+    let Found { mut remembered, ledger: found, silences: _, last_silence: _, unreadable, damage } =
+        database.found(NOW).unwrap();
     assert_eq!((unreadable, damage), (vec![], None));
     let [full, bare, unwatched, _missed] = incidents();
     let [parent, explained] = of_a_parent();

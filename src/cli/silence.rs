@@ -1,0 +1,422 @@
+//! `bothends silence`: planned times in which incidents are recorded and not sent, added, listed and ended at the control socket of
+//! the running daemon.
+
+mod mute_rule;
+mod time;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use clap::{ArgGroup, Args, Subcommand};
+
+use self::time::{Times, Window, shown};
+use super::terminal;
+use crate::clock;
+use crate::config;
+use crate::http::client::{self, Answer, ClientError, Server};
+use crate::http::listener::{DEFAULT_SOCKET, socket};
+use crate::http::silences::{AddJson, ListedSilence, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer};
+use crate::process::{Exit, environment};
+use crate::silences::{Target, Wanted, zones};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(super) struct SilenceArguments {
+    #[command(subcommand)]
+    command: SilenceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SilenceCommand {
+    /// Add a silence for each target. Only this daemon: the other host of a pair needs its own.
+    Add(AddArguments),
+    /// List the silences that are not over.
+    List {
+        /// As JSON, for scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End silences now. What is still down by both ends is sent.
+    End {
+        /// Their numbers, as `bothends silence list` shows them.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<u32>,
+    },
+}
+
+/// What to silence, when and why.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("target").required(true).multiple(true).args(["site", "vpn", "tunnel", "group", "uplink"]))]
+#[command(group = ArgGroup::new("end").required(true).args(["length", "until"]))]
+struct AddArguments {
+    /// Everything that this daemon watches.
+    #[arg(long)]
+    site: bool,
+    /// A connection, by its id or name. Each target option may be given several times.
+    #[arg(long, value_name = "ID_OR_NAME")]
+    vpn: Vec<String>,
+    /// A tunnel, by its outside address, or by its connection, a slash, and that.
+    #[arg(long, value_name = "[VPN/]OUTSIDE_IP")]
+    tunnel: Vec<String>,
+    /// A group ([[group]]), by its name.
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// What goes over an uplink ([[uplink]]), by its name.
+    #[arg(long, value_name = "NAME")]
+    uplink: Vec<String>,
+    /// How long: 90m, 2h, 1d12h. At most 7 days.
+    #[arg(long = "for", value_name = "DURATION")]
+    length: Option<String>,
+    /// When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", or 04:00 for the next time that clocks show it.
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// When it begins, in the same forms; default: now.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// It comes back every week, at the same hour of the time zone, until it is ended.
+    #[arg(long)]
+    weekly: bool,
+    /// The time zone of times without one and of --weekly, such as Europe/Berlin; default: this host's.
+    #[arg(long, value_name = "ZONE")]
+    tz: Option<String>,
+    /// Why: one line, for those who wonder why no page came.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Instead of adding it, print the AWS CLI call that mutes the alarms of alarms.yaml for the same time. The daemon is not asked.
+    #[arg(long)]
+    print_mute_rule: bool,
+}
+
+pub(super) fn run(config: &Path, SilenceArguments { command }: SilenceArguments) -> Exit {
+    match command {
+        SilenceCommand::Add(arguments) => match arguments.wanted() {
+            Err(problem) => {
+                complain!("{problem}");
+                Exit::Usage
+            }
+            Ok((wanted, _)) if arguments.print_mute_rule => print_mute_rule(config, &wanted),
+            Ok((wanted, times)) => add(wanted, &times),
+        },
+        SilenceCommand::List { json } => list(json),
+        SilenceCommand::End { ids } => end(&ids),
+    }
+}
+
+impl AddArguments {
+    fn wanted(&self) -> Result<(Wanted, Times), time::TimeError> {
+        let Self {
+            site,
+            vpn,
+            tunnel,
+            group,
+            uplink,
+            length,
+            until,
+            from,
+            weekly,
+            tz,
+            reason,
+            print_mute_rule: _,
+        } = self;
+        let times = Times::of(tz.as_deref(), zones)?;
+        let window = Window { from: from.as_deref(), until: until.as_deref(), length: length.as_deref() };
+        let (from, until) = times.window(window, clock::wall())?;
+        let named = [
+            (vpn, Target::Vpn as fn(String) -> Target),
+            (tunnel, Target::Tunnel),
+            (group, Target::Group),
+            (uplink, Target::Uplink),
+        ];
+        let named = named.into_iter().flat_map(|(names, target)| names.iter().cloned().map(target));
+        let wanted = Wanted {
+            targets: site.then_some(Target::Site).into_iter().chain(named).collect(),
+            from,
+            until,
+            weekly: if *weekly { Some(times.name()?) } else { None },
+            reason: reason.as_str().into(),
+        };
+        Ok((wanted, times))
+    }
+}
+
+fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
+    let loaded = match config::load(config, &environment()) {
+        Ok(loaded) => loaded,
+        Err(rejection) => {
+            complain!("{rejection}");
+            return Exit::Configuration;
+        }
+    };
+    match mute_rule::calls(wanted, &loaded.config.plan, clock::wall(), zones) {
+        Ok(calls) => {
+            for call in calls {
+                say!("{call}");
+            }
+            complain!(
+                "run it with an operator's credentials (cloudwatch:PutAlarmMuteRule on the rule and on each alarm); it mutes the \
+                 alarms of packaging/aws/alarms.yaml, and nothing of the daemon's own"
+            );
+            Exit::Success
+        }
+        Err(refusal) => {
+            complain!("{refusal}");
+            Exit::Usage
+        }
+    }
+}
+
+fn add(wanted: Wanted, times: &Times) -> Exit {
+    let Wanted { targets, from, until, weekly, reason } = wanted;
+    let request = AddJson {
+        targets: targets.into_iter().map(Into::into).collect(),
+        from: clock::rfc3339(from),
+        until: clock::rfc3339(until),
+        weekly: weekly.as_deref().map(str::to_owned),
+        reason: reason.to_string(),
+    };
+    let body = match serde_json::to_string(&request) {
+        Ok(body) => body,
+        Err(error) => {
+            complain!("cannot write the request: {error}");
+            return Exit::Internal;
+        }
+    };
+    finish(ask(&control_socket(), &format!("POST {SILENCES_PATH}"), &body), times)
+}
+
+fn list(json: bool) -> Exit {
+    match ask(&control_socket(), &format!("GET {SILENCES_PATH}"), "") {
+        Ok(SilenceAnswer::Listed { silences }) if json => match serde_json::to_string(&silences) {
+            Ok(text) => {
+                say!("{text}");
+                Exit::Success
+            }
+            Err(error) => {
+                complain!("cannot write the list: {error}");
+                Exit::Internal
+            }
+        },
+        answer => finish(answer, &Times::here()),
+    }
+}
+
+/// Ends each; the first failure is the command's.
+fn end(ids: &[u32]) -> Exit {
+    let path = control_socket();
+    let mut exit = Exit::Success;
+    for id in ids {
+        let one = finish(ask(&path, &format!("DELETE {SILENCES_PATH}/{id}"), ""), &Times::here());
+        if exit == Exit::Success {
+            exit = one;
+        }
+    }
+    exit
+}
+
+fn control_socket() -> PathBuf {
+    socket(&environment()).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET))
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+enum SilenceError {
+    /// Nobody listens there.
+    NotRunning { path: PathBuf, source: std::io::Error },
+    /// Only root and the daemon's user may ask.
+    NotAllowed { path: PathBuf, source: std::io::Error },
+    /// The daemon did not answer in time.
+    NoAnswer { waited: std::time::Duration },
+    /// The connection broke, or the response is not an answer.
+    Broken { path: PathBuf, why: String },
+    /// The daemon is of a version without silences.
+    NotSupported,
+}
+
+impl SilenceError {
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::NotAllowed { .. } => Exit::Permission,
+            Self::NotRunning { .. } | Self::NoAnswer { .. } | Self::Broken { .. } | Self::NotSupported => {
+                Exit::BadNews
+            }
+        }
+    }
+}
+
+impl fmt::Display for SilenceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotRunning { path, source } => write!(
+                f,
+                "no daemon listens at {}: {source}; is it running (`systemctl status bothends`)? Nothing is silenced",
+                path.display()
+            ),
+            Self::NotAllowed { path, source } => write!(
+                f,
+                "cannot ask the daemon at {}: {source}; run as root, or as the user that bothends runs as",
+                path.display()
+            ),
+            Self::NoAnswer { waited } => write!(
+                f,
+                "the daemon has not answered within {} s; `systemctl status bothends` shows its state, and `bothends silence list` \
+                 whether it was done",
+                waited.as_secs()
+            ),
+            Self::Broken { path, why } => write!(
+                f,
+                "the daemon at {} broke off, or gave an answer of another version: {why}; `bothends silence list` shows whether it \
+                 was done",
+                path.display()
+            ),
+            Self::NotSupported => f.write_str(
+                "the daemon is another version and knows no silences; restart it: systemctl restart bothends",
+            ),
+        }
+    }
+}
+
+/// Asks the daemon at this control socket.
+fn ask(path: &Path, what: &str, body: &str) -> Result<SilenceAnswer, SilenceError> {
+    let broken = |why: String| SilenceError::Broken { path: path.to_owned(), why };
+    let answer = client::send(&Server::Socket(path.to_owned()), what, body, SILENCES_PATIENCE);
+    let Answer { code, body } = answer.map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            ClientError::Unreachable { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                SilenceError::NotAllowed { path, source }
+            }
+            ClientError::Unreachable { source, .. } => SilenceError::NotRunning { path, source },
+            ClientError::Silent { waited, .. } => SilenceError::NoAnswer { waited },
+            ClientError::Broken { source, .. } => broken(source.to_string()),
+            ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
+        }
+    })?;
+    match (serde_json::from_str(&body), code) {
+        (Ok(answer), _) => Ok(answer),
+        // The server turned the connection away.
+        (Err(_), 503) => Ok(SilenceAnswer::Busy),
+        (Err(_), 404 | 405) => Err(SilenceError::NotSupported),
+        (Err(error), _) => Err(broken(error.to_string())),
+    }
+}
+
+/// Says what the daemon answered.
+fn finish(answer: Result<SilenceAnswer, SilenceError>, times: &Times) -> Exit {
+    match answer {
+        Ok(SilenceAnswer::Listed { silences }) => {
+            terminal::text(format_args!("{}", table(&silences, times)));
+            Exit::Success
+        }
+        Ok(SilenceAnswer::Added { silences, unsaved }) => {
+            terminal::text(format_args!("{}", added(&silences, times)));
+            if let Some(why) = unsaved {
+                complain!(
+                    "warning: NOT SAVED: {why}. It is in force, and written as soon as the disk works; until then a restart of the \
+                     daemon loses it"
+                );
+            }
+            Exit::Success
+        }
+        Ok(SilenceAnswer::Ended { silence, unsaved }) => {
+            let mut page = String::new();
+            terminal::line(
+                &mut page,
+                format_args!("silence {}: {} is no longer silenced", silence.id, silence.what),
+            );
+            terminal::text(format_args!("{page}"));
+            if let Some(why) = unsaved {
+                complain!(
+                    "warning: NOT SAVED: {why}. It is over, and removed from the disk as soon as that works; until then a restart \
+                     of the daemon brings it back"
+                );
+            }
+            Exit::Success
+        }
+        Ok(SilenceAnswer::Refused { problem }) => {
+            complain!("{problem}");
+            complain!("nothing was changed");
+            Exit::Usage
+        }
+        Ok(SilenceAnswer::NotAllowed { problem }) => {
+            complain!("{problem}");
+            Exit::Permission
+        }
+        Ok(SilenceAnswer::Ending) => {
+            complain!(
+                "the daemon is stopping; after its start, `bothends silence list` shows whether it was done"
+            );
+            Exit::BadNews
+        }
+        Ok(SilenceAnswer::Busy) => {
+            complain!("too many requests to the daemon at once; try again");
+            Exit::BadNews
+        }
+        Err(error) => {
+            complain!("{error}");
+            error.exit()
+        }
+    }
+}
+
+/// What was added, and what that means.
+fn added(silences: &[ListedSilence], times: &Times) -> String {
+    let mut page = String::new();
+    for ListedSilence { id, what, active, from, until, weekly, .. } in silences {
+        let (from, until) = (shown(from, times), shown(until, times));
+        let when = if *active {
+            format!("silenced until {until}")
+        } else {
+            format!("silenced from {from} until {until}")
+        };
+        let again = weekly
+            .as_ref()
+            .map_or_else(String::new, |zone| format!(", and every week at this hour ({zone})"));
+        terminal::line(&mut page, format_args!("silence {id}: {what}: {when}{again}"));
+    }
+    page.push_str(
+        "Incidents that open meanwhile are recorded and not sent; what both ends still call down at the end is sent then.\n\
+         This daemon alone knows it: on the other host of a pair, add it as well. Alarms in CloudWatch: --print-mute-rule.\n",
+    );
+    page
+}
+
+/// The silences as a table.
+fn table(silences: &[ListedSilence], times: &Times) -> String {
+    if silences.is_empty() {
+        return "no silences\n".to_owned();
+    }
+    let head = ["id", "state", "from", "until", "what", "by uid", "reason"].map(str::to_owned);
+    let rows = silences.iter().map(|silence| {
+        let ListedSilence {
+            id,
+            scope: _,
+            what,
+            matches,
+            active,
+            from,
+            until,
+            weekly,
+            reason,
+            by_uid,
+            added: _,
+        } = silence;
+        let state = match (active, matches) {
+            (_, false) => "matches nothing",
+            (true, true) => "active",
+            (false, true) => "planned",
+        };
+        let state = if weekly.is_some() { format!("{state}, weekly") } else { state.to_owned() };
+        let (from, until) = (shown(from, times), shown(until, times));
+        [id.to_string(), state, from, until, what.clone(), by_uid.to_string(), reason.clone()]
+    });
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let mut page = String::new();
+    for row in terminal::aligned(&rows, 7) {
+        terminal::line(&mut page, format_args!("{row}"));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests;
