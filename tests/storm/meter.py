@@ -66,7 +66,7 @@ class Cost:
         had = collections.Counter()
         for thread in pathlib.Path(f"/proc/{self.pid}/task").glob("*"):
             try:
-                name = (thread / "comm").read_text().strip()
+                name = "main" if thread.name == str(self.pid) else (thread / "comm").read_text().strip()
                 had[name] += int((thread / "schedstat").read_text().split()[0]) / 1e9
             except OSError:
                 continue

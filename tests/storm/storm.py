@@ -86,6 +86,7 @@ class Storm:
         until_second(CUT_AT)
         self.read_calls()
         profile = self.profile()
+        self.load = os.getloadavg()[0]
         self.cut = time.time()
         self.stage.cut(["0.0.0.0/0"])
         self.stage.aws_says(self.tunnels, "DOWN")
@@ -101,13 +102,14 @@ class Storm:
             self.pause(2 if self.all_local_shown is None else 5)
         self.observed = time.time()
         if profile is not None:
-            profile.wait(60)
+            profile.wait()
         self.read_calls()
         starts = [at for at, operation in self.calls if operation == "StartIncident" and at >= self.cut]
         self.pages = len(starts)
         self.first_page, self.last_page = min(starts, default=None), max(starts, default=None)
         of_ours = [at for at, _ in self.journal.since(self.cut, "END_DOWN", END="local")]
         self.first_local = min(of_ours, default=None)
+        self.half_local = sorted(of_ours)[len(self.tunnels) // 2] if len(of_ours) >= len(self.tunnels) else None
         self.all_local = self.last_down(self.cut, "END_DOWN", len(self.tunnels), END="local")
         self.all_agreed = self.last_down(self.cut, "BOTH_ENDS_DOWN", len(self.tunnels))
         self.say(f"{len(of_ours)} records of our end's Down; {self.pages} pages")
@@ -178,12 +180,12 @@ class Storm:
                 self.failures[f"{call['operation']} {call['result']}"] += 1
 
     def profile(self):
-        """Samples the daemon's stacks for 60 s."""
+        """Samples the daemon's stacks until it is healed: perf report --time and --comm tell the phases and threads apart."""
         if not os.environ.get("PERF"):
             return None
         self.kept().mkdir(parents=True, exist_ok=True)
-        return subprocess.Popen(["perf", "record", "--quiet", "--freq", "199", "--call-graph", "dwarf,16384", "--pid", str(self.stage.pid("bothends")),
-                                 "--output", str(self.kept() / "perf.data"), "--", "sleep", "60"])
+        return subprocess.Popen(["perf", "record", "--quiet", "--freq", "99", "--call-graph", "dwarf,8192", "--pid", str(self.stage.pid("bothends")),
+                                 "--output", str(self.kept() / "perf.data"), "--", "sleep", str(SECONDS)])
 
     def kept(self):
         return ROOT / "target" / "storm" / self.build
