@@ -1,6 +1,8 @@
 """What the daemon costs, and what it says of its tunnels: its threads' clocks, its memory, and /metrics."""
 
 import collections
+import datetime
+import json
 import pathlib
 import re
 import threading
@@ -43,6 +45,21 @@ def scrape():
     asked = time.time()
     text = fetch(f"{DAEMON}/metrics", timeout=20)
     return None if text is None else Metrics(text.decode(), asked, time.time() - asked)
+
+
+def downs():
+    """Since when each tunnel is Down by our end, and by both, as two lists of seconds since 1970; None without an answer of /status. A daemon
+    that is busy may take minutes."""
+    text = fetch(f"{DAEMON}/status", timeout=150)
+    if text is None:
+        return None
+    tunnels = [tunnel for vpn in json.loads(text)["vpns"] for tunnel in vpn["tunnels"]]
+    return (sorted(seconds(tunnel["local"]["since"]) for tunnel in tunnels if tunnel["local"]["verdict"] == "down"),
+            sorted(seconds(tunnel["assessed_since"]) for tunnel in tunnels if tunnel["assessment"] == "down"))
+
+
+def seconds(date):
+    return datetime.datetime.fromisoformat(date.replace("Z", "+00:00")).timestamp()
 
 
 class Cost:

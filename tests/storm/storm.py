@@ -19,7 +19,7 @@ import sys
 import time
 
 import table
-from meter import Cost, scrape
+from meter import Cost, downs, scrape
 from stage import ROOT, Broken, Connection, Stage
 
 COUNT = int(os.environ.get("N") or 500)
@@ -46,6 +46,7 @@ class Storm:
         self.incidents, self.problems = [], set()
         self.slowest_scrape = self.metrics_size = 0
         self.latest = None
+        self.first_local = self.half_local = self.all_local = self.all_agreed = None
         self.first_page = self.last_page = self.all_local_shown = self.all_agreed_shown = self.all_up = self.all_closed = None
 
     def run(self):
@@ -75,8 +76,8 @@ class Storm:
         self.stage.cut([one.inside, one.outside])
         self.stage.aws_says([one], "DOWN")
         self.wait(lambda metrics: metrics.agreed("down") == 1, AGREED_WITHIN, "one tunnel Down by both ends", every=5)
-        self.one_local = self.last_down(self.alone, "END_DOWN", 1, END="local")
-        self.one_agreed = self.last_down(self.alone, "BOTH_ENDS_DOWN", 1)
+        local, agreed = downs() or ([], [])
+        self.one_local, self.one_agreed = max(local, default=None), max(agreed, default=None)
         self.say(f"one alone: our end after {table.span(table.late(self.one_local, self.alone))}")
         self.stage.heal()
         self.stage.aws_says([one], "UP")
@@ -94,10 +95,14 @@ class Storm:
         while time.time() < self.cut + SECONDS:
             metrics = self.scrape()
             if metrics is not None:
-                if metrics.verdicts("local", "down") == len(self.tunnels):
-                    self.all_local_shown = self.all_local_shown or metrics.at
-                if metrics.agreed("down") == len(self.tunnels):
-                    self.all_agreed_shown = self.all_agreed_shown or metrics.at
+                if self.all_local_shown is None and metrics.verdicts("local", "down") == len(self.tunnels):
+                    self.all_local_shown = metrics.at
+                if self.all_agreed_shown is None and metrics.agreed("down") == len(self.tunnels):
+                    self.all_agreed_shown = metrics.at
+                    local, agreed = downs() or ([], [])
+                    if len(local) == len(agreed) == len(self.tunnels):
+                        self.first_local, self.half_local, self.all_local = local[0], local[len(local) // 2], local[-1]
+                        self.all_agreed = agreed[-1]
             # As fast as is needed for the figures; a real one comes every 15 s or more.
             self.pause(2 if self.all_local_shown is None else 5)
         self.observed = time.time()
@@ -106,13 +111,10 @@ class Storm:
         self.read_calls()
         starts = [at for at, operation in self.calls if operation == "StartIncident" and at >= self.cut]
         self.pages = len(starts)
-        self.first_page, self.last_page = min(starts, default=None), max(starts, default=None)
-        of_ours = [at for at, _ in self.journal.since(self.cut, "END_DOWN", END="local")]
-        self.first_local = min(of_ours, default=None)
-        self.half_local = sorted(of_ours)[len(self.tunnels) // 2] if len(of_ours) >= len(self.tunnels) else None
-        self.all_local = self.last_down(self.cut, "END_DOWN", len(self.tunnels), END="local")
-        self.all_agreed = self.last_down(self.cut, "BOTH_ENDS_DOWN", len(self.tunnels))
-        self.say(f"{len(of_ours)} records of our end's Down; {self.pages} pages")
+        self.first_page = min(starts, default=None)
+        written = {record["TUNNEL_IP"] for _, record in self.journal.since(self.cut, "END_DOWN", END="local")}
+        self.written = len(written)
+        self.say(f"all Down by our end after {table.span(table.late(self.all_local, self.cut))}; {self.pages} pages")
 
     def heal_all(self):
         self.healed = time.time()
@@ -134,17 +136,12 @@ class Storm:
         self.over = time.time()
         self.read_calls()
         self.incidents = self.stage.command("incidents")
+        # A call whose answer came too late is made again, and starts no second record.
+        self.last_page = max((incident["record"]["creationTime"] for incident in self.incidents), default=None)
         last = self.latest
         self.suppressed, self.dropped, self.facts_dropped, self.ticks_skipped = (
             last.sum(f"bothends_{name}_total") for name in ("journal_records_suppressed", "journal_records_dropped", "facts_dropped", "ticks_skipped"))
         self.say("everything is resolved" if self.all_closed else "not everything is resolved")
-
-    def last_down(self, since, name, count, **fields):
-        """When the last of `count` tunnels had such a record for the first time; None if there were fewer."""
-        first = {}
-        for at, record in self.journal.since(since, name, **fields):
-            first.setdefault(record["TUNNEL_IP"], at)
-        return max(first.values()) if len(first) == count else None
 
     def scrape(self):
         self.stage.check_alive()

@@ -23,11 +23,14 @@ class Reads(unittest.TestCase):
         self.assertEqual((metrics.verdicts("local", "down"), metrics.verdicts("aws", "down")), (1, 0))
         self.assertEqual(metrics.sum("bothends_facts_dropped_total"), 3)
 
+    def test_dates_of_the_status(self):
+        self.assertEqual(meter.seconds("1970-01-01T00:01:00.250Z"), 60.25)
+
 
 def storm(**changes):
     """One that keeps every promise: one of two tunnels Down after 3 s, both after 5 s."""
     kept = dict(tunnels=[1, 2], alone=0, one_local=3, one_agreed=70, cut=100, all_local=105, all_agreed=175, first_page=210, observed=310,
-                over=400, pages=1, dropped=0, facts_dropped=0, all_closed=390, calls=[(210 + second / 2, "GetMetricData") for second in range(200)],
+                over=400, pages=1, incidents=[1], dropped=0, facts_dropped=0, all_closed=390, calls=[(210 + second / 2, "GetMetricData") for second in range(200)],
                 journal=types.SimpleNamespace(counts=lambda start, end: {("END_DOWN", "notice"): 40}))
     return types.SimpleNamespace(**{**kept, **changes})
 
@@ -39,7 +42,7 @@ class Judges(unittest.TestCase):
     def test_each_promise_that_is_broken(self):
         burst = [(230 + second / 100, "CreateTimelineEvent") for second in range(30)]
         many = types.SimpleNamespace(counts=lambda start, end: {("END_DOWN", "notice"): 41})
-        for changes in (dict(pages=2), dict(pages=0), dict(calls=burst), dict(all_local=107), dict(all_local=None), dict(all_agreed=300),
+        for changes in (dict(pages=2), dict(pages=0), dict(incidents=[]), dict(incidents=[1, 2]), dict(calls=burst), dict(all_local=107), dict(all_local=None), dict(all_agreed=300),
                         dict(one_local=None), dict(journal=many), dict(dropped=1), dict(facts_dropped=1), dict(all_closed=None)):
             self.assertEqual(len(table.broken(storm(**changes))), 1, changes)
 
