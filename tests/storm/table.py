@@ -101,7 +101,8 @@ def details(storm):
 def broken(storm):
     """The promises that were not kept."""
     calls = rates(storm.calls, storm.first_page, storm.observed, CALLS_OVER) if storm.first_page else [0]
-    records = sum(storm.journal.counts(storm.cut, storm.over).values())
+    counts = storm.journal.counts(storm.cut, storm.over)
+    records = sum(counts.values())
     one, last = late(storm.one_local, storm.alone), late(storm.all_local, storm.cut)
     one_agreed, last_agreed = late(storm.one_agreed, storm.alone), late(storm.all_agreed, storm.cut)
     bound = RECORDS_PER_TUNNEL * len(storm.tunnels)
@@ -114,6 +115,7 @@ def broken(storm):
          f"all Down by both ends after {span(last_agreed)}, one after {span(one_agreed)}"),
         (records <= bound, f"{records} journal records, not {bound} at most"),
         (storm.dropped == 0 and storm.facts_dropped == 0, "journal records or facts were dropped"),
+        (not any(name == "STUCK" for name, _ in counts), "the daemon was stuck: systemd's watchdog would have ended it"),
         (storm.all_closed is not None, "not everything was resolved"),
     ]
     return [text for kept, text in promises if not kept]

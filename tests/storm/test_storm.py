@@ -42,8 +42,9 @@ class Judges(unittest.TestCase):
     def test_each_promise_that_is_broken(self):
         burst = [(230 + second / 100, "CreateTimelineEvent") for second in range(30)]
         many = types.SimpleNamespace(counts=lambda start, end: {("END_DOWN", "notice"): 41})
+        stuck = types.SimpleNamespace(counts=lambda start, end: {("STUCK", "error"): 1})
         for changes in (dict(pages=2), dict(pages=0), dict(incidents=[]), dict(incidents=[1, 2]), dict(calls=burst), dict(all_local=107), dict(all_local=None), dict(all_agreed=300),
-                        dict(one_local=None), dict(journal=many), dict(dropped=1), dict(facts_dropped=1), dict(all_closed=None)):
+                        dict(one_local=None), dict(journal=many), dict(journal=stuck), dict(dropped=1), dict(facts_dropped=1), dict(all_closed=None)):
             self.assertEqual(len(table.broken(storm(**changes))), 1, changes)
 
     def test_calls_in_spans(self):
