@@ -138,9 +138,9 @@ class Storm:
         self.incidents = self.stage.command("incidents")
         # A call whose answer came too late is made again, and starts no second record.
         self.last_page = max((incident["record"]["creationTime"] for incident in self.incidents), default=None)
-        last = self.latest
         self.suppressed, self.dropped, self.facts_dropped, self.ticks_skipped = (
-            last.sum(f"bothends_{name}_total") for name in ("journal_records_suppressed", "journal_records_dropped", "facts_dropped", "ticks_skipped"))
+            self.latest.sum(f"bothends_{name}_total")
+            for name in ("journal_records_suppressed", "journal_records_dropped", "facts_dropped", "ticks_skipped"))
         self.say("everything is resolved" if self.all_closed else "not everything is resolved")
 
     def scrape(self):

@@ -30,7 +30,8 @@ class Reads(unittest.TestCase):
 def storm(**changes):
     """One that keeps every promise: one of two tunnels Down after 3 s, both after 5 s."""
     kept = dict(tunnels=[1, 2], alone=0, one_local=3, one_agreed=70, cut=100, all_local=105, all_agreed=175, first_page=210, observed=310,
-                over=400, pages=1, incidents=[1], dropped=0, facts_dropped=0, all_closed=390, calls=[(210 + second / 2, "GetMetricData") for second in range(200)],
+                over=400, pages=1, incidents=[1], dropped=0, facts_dropped=0, all_closed=390,
+                calls=[(210 + second / 2, "GetMetricData") for second in range(380)],
                 journal=types.SimpleNamespace(counts=lambda start, end: {("END_DOWN", "notice"): 40}))
     return types.SimpleNamespace(**{**kept, **changes})
 
@@ -43,8 +44,10 @@ class Judges(unittest.TestCase):
         burst = [(230 + second / 100, "CreateTimelineEvent") for second in range(30)]
         many = types.SimpleNamespace(counts=lambda start, end: {("END_DOWN", "notice"): 41})
         stuck = types.SimpleNamespace(counts=lambda start, end: {("STUCK", "error"): 1})
-        for changes in (dict(pages=2), dict(pages=0), dict(incidents=[]), dict(incidents=[1, 2]), dict(calls=burst), dict(all_local=107), dict(all_local=None), dict(all_agreed=300),
-                        dict(one_local=None), dict(journal=many), dict(journal=stuck), dict(dropped=1), dict(facts_dropped=1), dict(all_closed=None)):
+        late_burst = [(380 + second / 100, "CreateTimelineEvent") for second in range(30)]
+        for changes in (dict(pages=2), dict(pages=0), dict(incidents=[]), dict(incidents=[1, 2]), dict(calls=burst), dict(calls=late_burst),
+                        dict(all_local=107), dict(all_local=None), dict(all_agreed=300), dict(one_local=None),
+                        dict(journal=many), dict(journal=stuck), dict(dropped=1), dict(facts_dropped=1), dict(all_closed=None)):
             self.assertEqual(len(table.broken(storm(**changes))), 1, changes)
 
     def test_calls_in_spans(self):
