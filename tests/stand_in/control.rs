@@ -263,9 +263,7 @@ fn observe(state: &mut State, lines: &str, now: Epoch) -> usize {
 
 fn calls(state: &State, from: u64) -> Value {
     let calls = state.received(None).into_iter().filter(|call| call.number >= from);
-    let short = |call: &Received| {
-        json!({ "number": call.number, "at": call.at, "operation": call.operation, "result": call.result })
-    };
+    let short = |call: &Received| json!({ "number": call.number, "at": call.at, "operation": call.operation, "result": call.result });
     calls.map(short).collect()
 }
 
