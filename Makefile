@@ -1,10 +1,10 @@
-# Everything works from a clean clone; "make test", "make demo", "make causes", "make bench" and "make lab-up" need root on Debian.
+# Everything works from a clean clone; "make test", "make demo", "make causes", "make storm", "make bench" and "make lab-up" need root on Debian.
 .DEFAULT_GOAL := help
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost storm bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -63,6 +63,12 @@ causes: setup ## how often the right cause is named: N=10 faults of each kind on
 	cargo build --locked --bin bothends --example aws-stand-in
 	@cd tests/causes && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q
 	@N=$(N) KINDS="$(KINDS)" SEED=$(SEED) JOBS=$(JOBS) OUT=$(OUT) python3 tests/causes/causes.py
+
+storm: setup ## everything that N=500 connections share is cut at once: pages, calls, lines, CPU (BEFORE=daemon to compare with, BIN=, SECONDS=210)
+	$(if $(BIN),,cargo build --locked --release)
+	cargo build --locked --example aws-stand-in
+	@cd tests/storm && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q
+	@N=$(N) BIN=$(BIN) BEFORE=$(BEFORE) SECONDS=$(SECONDS) EC2=$(EC2) PERF=$(PERF) python3 tests/storm/storm.py
 
 bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

@@ -9,7 +9,7 @@ use super::incidents;
 use super::observation;
 use super::server::Reply;
 use super::settings::Switches;
-use super::state::State;
+use super::state::{Received, State};
 use super::tunnels::{
     Bytes, ConfigurationView, Connection, ConnectionState, Maintenance, MetricView, TelemetryView, Tunnel,
 };
@@ -121,6 +121,11 @@ pub(crate) enum Command {
         #[serde(default)]
         operation: Option<String>,
     },
+    /// The same without their parameters, from number `from` on: when what was called, and with what result.
+    Calls {
+        #[serde(default)]
+        from: u64,
+    },
     /// Every incident record with its timeline and related items.
     Incidents {},
     /// A person resolves a record by hand.
@@ -211,6 +216,7 @@ pub(super) fn execute(state: &mut State, command: Command) -> Result<Value, Stri
         Command::HoldClock { still } => state.clock.hold(still),
         Command::Now {} => return Ok(now.into()),
         Command::Received { operation } => return Ok(json!(state.received(operation.as_deref()))),
+        Command::Calls { from } => return Ok(calls(state, from)),
         Command::Incidents {} => return Ok(state.incidents.listed()),
         Command::CloseIncident { arn, by } => {
             if !state.incidents.close(&arn, &by, now) {
@@ -253,6 +259,12 @@ fn observe(state: &mut State, lines: &str, now: Epoch) -> usize {
         }
     }
     taken
+}
+
+fn calls(state: &State, from: u64) -> Value {
+    let calls = state.received(None).into_iter().filter(|call| call.number >= from);
+    let short = |call: &Received| json!({ "number": call.number, "at": call.at, "operation": call.operation, "result": call.result });
+    calls.map(short).collect()
 }
 
 fn tunnels(state: &State, now: Epoch) -> Value {

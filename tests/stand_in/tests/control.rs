@@ -80,6 +80,20 @@ fn the_clock_can_be_shifted_frozen_and_released() {
 }
 
 #[test]
+fn calls_are_listed_from_a_number_on_without_their_parameters() {
+    let stand_in = started();
+    put(&[datum()]).send(&stand_in);
+    put(&[datum()]).send(&stand_in);
+    let all = control(&stand_in, json!({ "calls": {} }));
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    let second = control(&stand_in, json!({ "calls": { "from": 2 } }));
+    assert_eq!(second, json!([all[1]]));
+    let Value::Object(call) = &second[0] else { panic!("{second}") };
+    assert_eq!(call.keys().collect::<Vec<_>>(), ["at", "number", "operation", "result"]);
+    assert_eq!((&call["operation"], &call["result"]), (&json!("PutMetricData"), &json!("ok")));
+}
+
+#[test]
 fn a_reset_forgets_everything() {
     let stand_in = started();
     put(&[datum()]).send(&stand_in);
