@@ -56,7 +56,12 @@ fn grouped() -> Plan {
 
 #[test]
 fn an_uplink_that_is_cut_is_one_page_and_its_connections_are_recorded_without_one() {
-    let mut site = Site::healthy(two_uplinks());
+    let mut plan = two_uplinks();
+    for vpn in &mut plan.vpns {
+        let probe = two_active().vpns[0].probe;
+        *vpn = Arc::new(VpnPlan { probe, ..VpnPlan::clone(vpn) });
+    }
+    let mut site = Site::healthy(plan);
     site.cut("wan1");
     let cut = site.world.now.wall;
     site.run(600);

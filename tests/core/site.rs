@@ -255,12 +255,6 @@ impl Site {
         self.happens();
     }
 
-    /// Until everything that is over has been settled.
-    pub fn settle(&mut self, seconds: u64) {
-        self.run(seconds);
-        self.world.settle();
-    }
-
     //--- silences
 
     /// From now on, after `from` seconds until `until` seconds from now.

@@ -259,7 +259,7 @@ impl World {
             if next > end {
                 break;
             }
-            self.now = self.now.after(next.since(self.now.mono));
+            self.advance(next);
             if reply.is_some_and(|reply| reply <= next) {
                 let ((_, echo), (check, rtt)) = self.replies.pop_first().unwrap();
                 self.monitor.handle(Event::Reply { check, echo, rtt }, self.here());
@@ -282,7 +282,12 @@ impl World {
             }
             self.execute();
         }
-        self.now = self.now.after(end.since(self.now.mono));
+        self.advance(end);
+    }
+
+    /// Both clocks go on together, however small the steps are.
+    fn advance(&mut self, to: Moment) {
+        self.now = Now { mono: to, wall: WALL + to.since(Moment::ORIGIN) };
     }
 
     /// The host's clocks.
@@ -292,7 +297,7 @@ impl World {
     }
 
     pub fn sleep(&mut self, duration: Duration) {
-        self.now = self.now.after(duration);
+        self.advance(self.now.mono + duration);
         self.replies.clear();
         self.asked.clear();
     }

@@ -1,0 +1,286 @@
+//! Planned times: what opens meanwhile is recorded, and sent afterwards if it is still down.
+
+use bothends::domain::board::Withheld;
+use bothends::domain::fact::IncidentChange;
+use bothends::domain::names::Kind;
+use bothends::domain::plan::Plan;
+use bothends::domain::scope::{ParentKind, Scope};
+use bothends::domain::silence::{Silence, SilenceId, SilenceScope};
+
+use crate::site::*;
+use crate::world::*;
+
+fn plan() -> Plan {
+    site_plan(&[WAN1, WAN1, WAN1, WAN2, WAN2], &[("paris", &[0, 1])])
+}
+
+fn silenced(id: u32) -> Option<Withheld> {
+    Some(Withheld::Silenced(SilenceId(id)))
+}
+
+/// Every scope that silences an outage of connection 0.
+fn scopes() -> Vec<SilenceScope> {
+    vec![
+        SilenceScope::Site,
+        SilenceScope::Parent(the_site()),
+        SilenceScope::Parent(group("paris")),
+        SilenceScope::Parent(uplink("wan1")),
+        SilenceScope::Connection(vpn_of(0)),
+    ]
+}
+
+fn began_within(site: &Site, kind: Kind, ago: u64) -> bool {
+    let incident = site.the_open(&scope_of(0), kind);
+    let passed = site.world.now.wall.since(incident.began);
+    passed + secs(6) >= secs(ago) && passed <= secs(ago + 6)
+}
+
+#[test]
+fn what_opens_in_a_silence_is_sent_at_its_end_if_it_is_still_down_with_its_true_start() {
+    for of in scopes() {
+        let mut site = Site::healthy(plan());
+        let silence = site.silence(7, of.clone(), 0, 600);
+        let until = site.world.now.mono + secs(600);
+        site.silences(&[silence]);
+        site.fail(0);
+        site.run(595);
+        assert_eq!(site.withheld(&scope_of(0), Kind::Outage), silenced(7), "{of}");
+        assert_eq!(site.paged(), [], "{of}");
+        site.run(15);
+        let pages = site.pages();
+        assert!(
+            matches!(&pages[..], [page] if page.at.since(until) <= secs(10) && page.at >= until),
+            "{of}: {pages:?}"
+        );
+        match site.withheld(&scope_of(0), Kind::Outage) {
+            // The group has its own page.
+            Some(Withheld::Explained(parent)) => assert_eq!(
+                (parent.kind, &pages[0].scope),
+                (ParentKind::Group, &Scope::Parent(group("paris")))
+            ),
+            other => panic!("{of}: {other:?}"),
+        }
+        assert!(began_within(&site, Kind::Outage, 610), "{of}");
+        site.heal();
+        site.run(900);
+        assert_eq!(site.pages().len(), 1);
+        site.check_over();
+    }
+}
+
+#[test]
+fn a_connection_outside_a_group_is_released_at_the_end_itself() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Connection(vpn_of(2)), 0, 600);
+    site.silences(&[silence]);
+    site.fail(2);
+    site.run(610);
+    assert_eq!((site.released(), site.paged()), (vec![scope_of(2)], vec![(scope_of(2), Kind::Outage)]));
+    site.heal();
+    site.run(900);
+    site.check_over();
+}
+
+#[test]
+fn what_ends_in_a_silence_is_resolved_in_it_and_never_paged() {
+    for of in scopes() {
+        let mut site = Site::healthy(plan());
+        let silence = site.silence(7, of.clone(), 0, 3600);
+        site.silences(&[silence]);
+        site.fail(0);
+        site.run(200);
+        site.heal();
+        site.run(600);
+        assert_eq!(site.count(&scope_of(0), IncidentChange::Resolved), 1, "{of}");
+        site.run(3600);
+        assert_eq!((site.paged(), site.released()), (vec![], vec![]), "{of}");
+        site.check_over();
+    }
+}
+
+#[test]
+fn what_is_clearing_at_the_end_of_a_silence_is_not_paged() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Site, 0, 600);
+    site.silences(&[silence]);
+    site.fail(2);
+    site.run(500);
+    site.heal();
+    site.run(600);
+    assert_eq!((site.paged(), site.released()), (vec![], vec![]));
+    site.check_over();
+}
+
+/// The silence begins while the outage is pending, open, or clearing.
+#[test]
+fn an_incident_that_was_open_before_keeps_its_record_and_one_that_opens_later_has_none() {
+    for (begins, paged) in [(15, 0), (100, 1), (260, 1)] {
+        let mut site = Site::healthy(plan());
+        let silence = site.silence(7, SilenceScope::Connection(vpn_of(2)), begins, 3000);
+        site.silences(&[silence]);
+        site.fail(2);
+        site.run(200);
+        assert_eq!(site.pages().len(), paged, "{begins}");
+        assert_eq!(site.withheld(&scope_of(2), Kind::Outage).is_some(), paged == 0, "{begins}");
+        site.heal();
+        site.run(900);
+        assert_eq!((site.pages().len(), site.released()), (paged, vec![]), "{begins}");
+        site.check_over();
+    }
+}
+
+#[test]
+fn a_silence_survives_restarts_in_every_phase_and_its_end_may_fall_into_one() {
+    for restart_at in [10, 20, 100, 500, 590, 640] {
+        let mut site = Site::healthy(plan());
+        let silences: Vec<Silence> = vec![site.silence(7, SilenceScope::Connection(vpn_of(2)), 0, 600)];
+        site.silences(&silences);
+        site.fail(2);
+        site.run(restart_at);
+        site.restart(&silences);
+        site.run(900 - restart_at);
+        assert_eq!(site.paged(), [(scope_of(2), Kind::Outage)], "{restart_at}");
+        let at = site.pages()[0].at;
+        let end = 190 + 600;
+        let late = i128::from(at.as_nanos()) / 1_000_000_000 - end;
+        // A restart in its last seconds has to see the outage again first.
+        assert!((0..=60).contains(&late), "{restart_at}: {late} s after its end");
+        site.heal();
+        site.run(900);
+        assert_eq!(site.pages().len(), 1, "{restart_at}");
+        site.check_over();
+    }
+}
+
+#[test]
+fn a_silence_that_ends_while_the_process_is_not_there_has_ended() {
+    let mut site = Site::healthy(plan());
+    let silences = vec![site.silence(7, SilenceScope::Site, 0, 600)];
+    site.silences(&silences);
+    site.fail(2);
+    site.run(300);
+    let remembered = site.remembered(&silences);
+    site.world.sleep(secs(900));
+    let plan = site.plan.clone();
+    site.world.restart(plan, remembered);
+    site.run(120);
+    assert_eq!(site.paged(), [(scope_of(2), Kind::Outage)]);
+    site.heal();
+    site.run(900);
+    site.check_over();
+}
+
+#[test]
+fn a_tunnel_that_is_silenced_does_not_silence_the_other() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Tunnel(tunnel_of(2, 1)), 0, 3600);
+    site.silences(&[silence.clone()]);
+    site.fail_tunnel(2, 1);
+    site.run(300);
+    assert_eq!((site.withheld(&scope_of(2), Kind::RedundancyLost), site.paged()), (silenced(7), vec![]));
+    // Nobody has planned that the other one goes, too.
+    site.fail_tunnel(2, 2);
+    site.run(60);
+    assert_eq!(site.paged(), [(scope_of(2), Kind::Outage)]);
+    // And with both of them silenced.
+    let mut site = Site::healthy(plan());
+    let both = [1, 2]
+        .map(|which| site.silence(u32::from(which), SilenceScope::Tunnel(tunnel_of(2, which)), 0, 3600));
+    site.silences(&both);
+    site.fail(2);
+    site.run(300);
+    assert_eq!((site.withheld(&scope_of(2), Kind::Outage), site.paged()), (silenced(1), vec![]));
+    // The silence of one is taken back.
+    site.silences(&both[..1]);
+    site.run(5);
+    assert_eq!(site.released(), [scope_of(2)]);
+    site.check();
+}
+
+#[test]
+fn an_uplink_that_is_silenced_is_cut_without_a_page_and_other_faults_are_paged() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Parent(uplink("wan1")), 0, 1200);
+    site.silences(&[silence]);
+    site.cut("wan1");
+    site.run(300);
+    for n in 0..3 {
+        assert_eq!(site.withheld(&scope_of(n), Kind::Outage), silenced(7));
+    }
+    assert_eq!(site.paged(), []);
+    site.fail(4);
+    site.run(60);
+    assert_eq!(site.paged(), [(scope_of(4), Kind::Outage)]);
+    // The work takes longer than planned: one page, of the uplink.
+    site.run(1200 - 360 + 10);
+    assert_eq!(site.paged()[1..], [(Scope::Parent(uplink("wan1")), Kind::Outage)]);
+    for n in 0..3 {
+        assert_eq!(site.withheld(&scope_of(n), Kind::Outage), Some(Withheld::Explained(uplink("wan1"))));
+    }
+    site.heal();
+    site.run(900);
+    assert_eq!(site.released(), []);
+    site.check_over();
+}
+
+#[test]
+fn of_overlapping_silences_the_last_counts() {
+    let mut site = Site::healthy(plan());
+    let first = site.silence(1, SilenceScope::Connection(vpn_of(2)), 0, 300);
+    let second = site.silence(2, SilenceScope::Site, 200, 600);
+    site.silences(&[first, second]);
+    site.fail(2);
+    site.run(250);
+    assert_eq!(site.withheld(&scope_of(2), Kind::Outage), silenced(1));
+    site.run(100);
+    assert_eq!((site.withheld(&scope_of(2), Kind::Outage), site.paged()), (silenced(2), vec![]));
+    site.run(260);
+    assert_eq!(site.released(), [scope_of(2)]);
+    site.heal();
+    site.run(900);
+    site.check_over();
+}
+
+#[test]
+fn a_silenced_connection_behind_a_cut_uplink_is_silenced_and_then_the_uplinks() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Connection(vpn_of(2)), 0, 300);
+    site.silences(&[silence]);
+    site.cut("wan1");
+    site.run(200);
+    assert_eq!(site.paged(), [(Scope::Parent(uplink("wan1")), Kind::Outage)]);
+    assert_eq!(site.withheld(&scope_of(2), Kind::Outage), silenced(7));
+    site.run(110);
+    assert_eq!(site.withheld(&scope_of(2), Kind::Outage), Some(Withheld::Explained(uplink("wan1"))));
+    site.heal();
+    site.run(900);
+    assert_eq!((site.paged().len(), site.released()), (1, vec![]));
+    site.check_over();
+}
+
+#[test]
+fn a_clock_that_jumps_over_the_end_ends_the_silence_and_a_wrong_one_does_not() {
+    // As far as a clock may be off.
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Site, 0, 345);
+    site.silences(&[silence]);
+    site.fail(2);
+    site.run(300);
+    site.world.wrong_by = 50;
+    site.run(61);
+    assert_eq!(site.released(), [scope_of(2)]);
+    site.check();
+    // By hours: AWS's date counts.
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Site, 0, 1200);
+    site.silences(&[silence]);
+    site.fail(2);
+    site.run(100);
+    site.world.wrong_by = 86_400;
+    site.run(300);
+    assert_eq!(site.released(), []);
+    site.world.wrong_by = 0;
+    site.run(830);
+    assert_eq!(site.released(), [scope_of(2)]);
+    site.check();
+}
