@@ -199,8 +199,8 @@ fn connections() -> usize {
 
 /// A third of the connections over each uplink, and a third over both.
 fn large() -> Plan {
-    let homes: Vec<[&str; 2]> =
-        [WAN1, WAN2, BOTH].into_iter().flat_map(|home| [home; connections() / 3]).collect();
+    let each = |home: [&'static str; 2]| std::iter::repeat_n(home, connections() / 3);
+    let homes: Vec<[&str; 2]> = [WAN1, WAN2, BOTH].into_iter().flat_map(each).collect();
     seldom_probed(site_plan(&homes, &[]))
 }
 
