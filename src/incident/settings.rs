@@ -209,7 +209,7 @@ mod tests {
         let of = Scope::Parent(parent.clone());
         let plan = |name: &str| {
             let scope = with(name).scope(&of, Kind::Outage).unwrap();
-            assert_eq!(scope.resource, "bothends:uplink/milan / 1/wan.1");
+            assert_eq!(scope.resource, "arn:aws:bothends::123456789012:uplink/milan / 1/wan.1");
             scope.plan.rsplit('/').next().unwrap().to_owned()
         };
         assert_eq!(plan("be-{scope}-{kind}"), "be-uplink-wan-1-outage");

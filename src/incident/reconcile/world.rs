@@ -106,7 +106,7 @@ pub(in super::super) fn settings(site: &str) -> SinkRules {
             scopes: None,
         },
         site: site.into(),
-        plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{vpn_id}-{kind}".into(),
+        plan: "arn:aws:ssm-incidents::123456789012:response-plan/bothends-{scope}-{kind}".into(),
         impact: BTreeMap::new(),
         vpns: BTreeMap::from([(
             vpn(),
