@@ -95,7 +95,7 @@ use super::withheld::Withholding;
 use crate::domain::board::{Board, IncidentId, IncidentState};
 use crate::domain::names::Kind;
 use crate::domain::scope::Scope;
-use crate::domain::time::{Moment, Now};
+use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::Problem;
 use crate::incident::action::{
     ActionFailure, ActionId, ActionKind, NoticeReason, RecordCall, Reply, Settled, SinkNotice,
@@ -256,17 +256,22 @@ impl Reconciler {
         self.outbox.send(Work::Call(call), route, now.mono);
     }
 
-    fn plan_case(&mut self, id: &IncidentId, now: Now, wanted: &mut BTreeMap<(Scope, Kind), Wanted>) {
+    fn plan_case(
+        &mut self,
+        id: &IncidentId,
+        held: &mut BTreeSet<RecordId>,
+        now: Now,
+        wanted: &mut BTreeMap<(Scope, Kind), Wanted>,
+    ) {
+        if self.cases.get(id).is_none_or(|case| case.in_flight.is_some() || case.rests()) {
+            return;
+        }
         let at = (id.scope.clone(), id.kind);
         self.places.entry(at.clone()).or_default();
         let scope = self.settings.scope(&id.scope, id.kind);
         let (earlier, later) = self.siblings(id);
         let related = self.related(id);
-        let held_by_others = self.held_by_others(id);
         let (Some(case), Some(place)) = (self.cases.get_mut(id), self.places.get(&at)) else { return };
-        if case.in_flight.is_some() {
-            return;
-        }
         let context = CaseContext {
             now,
             settings: &self.settings,
@@ -275,9 +280,10 @@ impl Reconciler {
             earlier,
             later,
             related,
-            held_by_others,
+            held,
         };
         let step = case.advance(&context);
+        held.extend(case.holds().cloned());
         let commit = case.not_before(ActionKind::Commit, now.mono).filter(|_| case.dirty);
         let page =
             case.row.record.is_none() && case.is_open() && !case.is_only_found() && !case.is_held_back();
@@ -311,10 +317,9 @@ impl Reconciler {
     /// How far the earlier incidents of the same scope have got, and whether a later one is open.
     fn siblings(&self, id: &IncidentId) -> (Earlier, Option<Later>) {
         let siblings = || {
-            self.cases.values().filter(|case| {
-                let other = &case.incident.id;
-                case.present && other.scope == id.scope && other.kind == id.kind
-            })
+            let of = |opened| IncidentId { opened, ..id.clone() };
+            let all = of(Stamp::from_millis(i64::MIN))..=of(Stamp::from_millis(i64::MAX));
+            self.cases.range(all).map(|(_, case)| case).filter(|case| case.present)
         };
         let earlier =
             siblings().filter(|case| case.incident.id.opened < id.opened && !case.row.settled).map(|case| {
@@ -355,12 +360,6 @@ impl Reconciler {
         let related = self.cases.get(id)?.incident.related.as_ref()?;
         let case = self.cases.get(related)?;
         Some((case.row.record.clone()?, wording::title(&case.incident)))
-    }
-
-    fn held_by_others(&self, id: &IncidentId) -> BTreeSet<RecordId> {
-        let others =
-            self.cases.values().filter(|case| case.incident.id != *id && case.present && case.is_open());
-        others.filter_map(|case| case.row.record.clone()).collect()
     }
 
     /// Look-ups that a case needs, and those made ahead of time, so that only the commit and the call itself lie between
@@ -655,8 +654,10 @@ impl Machine for Reconciler {
     fn plan(&mut self, now: Now) {
         let mut wanted: BTreeMap<(Scope, Kind), Wanted> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
+        let mut held: BTreeSet<RecordId> =
+            self.cases.values().filter_map(RecordCase::holds).cloned().collect();
         for id in &ids {
-            self.plan_case(id, now, &mut wanted);
+            self.plan_case(id, &mut held, now, &mut wanted);
         }
         self.plan_look_ups(now, &wanted);
         self.plan_stored(now);

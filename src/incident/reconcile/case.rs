@@ -209,7 +209,7 @@ pub(super) struct CaseContext<'a> {
     /// The related incident's record and title.
     pub(super) related: Option<(RecordId, String)>,
     /// The records of other open incidents, which must not be closed.
-    pub(super) held_by_others: BTreeSet<RecordId>,
+    pub(super) held: &'a BTreeSet<RecordId>,
 }
 
 /// How far the earlier incidents of the same scope have got.
@@ -300,6 +300,16 @@ impl RecordCase {
     /// Whether it waits, without a record or a request for one, for the end of what withholds it.
     pub(super) fn is_held_back(&self) -> bool {
         self.withheld && self.row.start.is_none() && self.row.record.is_none() && !self.is_only_found()
+    }
+
+    /// Whether it is held back and nothing of it is to be written or read.
+    pub(super) fn rests(&self) -> bool {
+        self.present && self.is_open() && self.is_held_back() && !self.dirty && self.surveyed.is_none()
+    }
+
+    /// The record that it holds while it is open: no other incident closes it.
+    pub(super) fn holds(&self) -> Option<&RecordId> {
+        self.row.record.as_ref().filter(|_| self.present && self.is_open())
     }
 
     /// Whether it is withheld from now on. What is released is like an incident that opens now: what has happened at the sink

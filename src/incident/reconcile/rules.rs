@@ -402,7 +402,7 @@ impl RecordCase {
         created: Stamp,
         over: Stamp,
     ) -> bool {
-        context.held_by_others.contains(record)
+        context.held.contains(record)
             || context.later.as_ref().is_some_and(|later| later.ahead)
             || (created > over && (self.row.start.is_none() || context.later.is_some()))
     }
@@ -581,7 +581,7 @@ impl RecordCase {
             record.status == RecordStatus::Open
                 && record.created <= over
                 && context.later.is_none()
-                && !context.held_by_others.contains(&record.id)
+                && !context.held.contains(&record.id)
         });
         let Some(leftover) = leftover.filter(|_| !self.is_rejected(ActionKind::Resolve)) else {
             return self.settle();
