@@ -11,6 +11,8 @@
 //! People silence things at any moment, at one gateway or both: what opens under a silence creates no record before its end,
 //! what ends under it none at all, what is still down then is paged as ever, with its true start; what has a record goes on.
 //!
+//! [`shared`] is a small world of its own beside this one: connections that share an uplink.
+//!
 //! # Not checked
 //! - What a gateway whose clock jumped sends under a silence: when that begins and ends depends on the clock.
 //! - Two records for one incident, where Incident Manager creates a second one for a known token (a switch), where a
@@ -77,6 +79,7 @@ mod metrics;
 mod promises;
 mod run;
 mod schedule;
+mod shared;
 mod site;
 mod time;
 mod truth;
