@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bothends::incident::sink::SinkError;
+
 use super::chance::Chance;
 use super::schedule::{Calls, Fault};
 
@@ -91,5 +93,19 @@ impl Faults {
             }
         };
         (outcome, fault)
+    }
+}
+
+/// A call to the sink that failed, as the daemon sees it.
+pub fn sink_error(heard: Response) -> SinkError {
+    let what = "as drawn".to_owned();
+    match heard {
+        Response::Answer | Response::Failed | Response::Silence => {
+            SinkError::Temporary { what, retry_after: None, source: None }
+        }
+        Response::Throttled => {
+            SinkError::Temporary { what, retry_after: Some(Duration::from_secs(5)), source: None }
+        }
+        Response::Denied => SinkError::Rejected { what, source: None },
     }
 }

@@ -74,6 +74,7 @@ impl Expected {
                     sees_ipsec: views.sees_ipsec(tunnel, at),
                     never: !truth.echoes[index][tunnel].is_known,
                     is_active: setup.is_active(tunnel),
+                    is_silenced: truth.silences.includes(index, tunnel, at),
                 })
                 .collect();
             // A tunnel that never answered, does not answer now and is Down at AWS does not count.
@@ -83,7 +84,9 @@ impl Expected {
             for (slot, kind) in Kind::BY_DEFAULT.into_iter().enumerate() {
                 let lasts = holds(kind, &tunnels, rules);
                 keep(&mut self.lasting[index][slot], lasts, at);
-                keep(&mut self.since[index][slot], lasts && clean && speaks(&switches, kind), at);
+                // What a silence does not include is sent, and what it does once it is over.
+                let sent = !is_silenced(kind, &tunnels, rules);
+                keep(&mut self.since[index][slot], lasts && sent && clean && speaks(&switches, kind), at);
                 let Some(since) = self.since[index][slot] else { continue };
                 let due = since + needed(kind, rules, truth.detection());
                 if due > at {
@@ -139,6 +142,7 @@ struct Tunnel {
     /// It never answered.
     never: bool,
     is_active: bool,
+    is_silenced: bool,
 }
 
 impl Tunnel {
@@ -208,6 +212,17 @@ fn holds(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
         // Tickets are off.
         Kind::Degraded => false,
     }
+}
+
+/// Whether every tunnel that such an incident is about is silenced.
+fn is_silenced(kind: Kind, tunnels: &[Tunnel], rules: Rules<'_>) -> bool {
+    tunnels.iter().all(|tunnel| {
+        tunnel.is_silenced
+            || match kind {
+                Kind::RedundancyLost => !(tunnel.is_active && tunnel.is_lost(rules)),
+                Kind::Outage | Kind::OneSided | Kind::Degraded => false,
+            }
+    })
 }
 
 /// Whether AWS's sources can be expected to report it in time.

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::board::{Board, IncidentId};
+use bothends::domain::board::{Board, Incident, IncidentId};
 use bothends::domain::event::Event;
 use bothends::domain::fact::Fact;
 use bothends::domain::monitor::Monitor;
-use bothends::domain::names::{SinkId, SourceId};
+use bothends::domain::names::{SinkId, SourceId, VpnId};
 use bothends::domain::plan::Plan;
 use bothends::domain::request::{AwsRequest, EchoRequest, HistoryRequest, Request};
 use bothends::domain::rollup::Rollup;
+use bothends::domain::sensor::SenseRequest;
+use bothends::domain::silence::{Silence, SilenceId};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{
@@ -31,7 +33,7 @@ use bothends::settings::StoreSettings;
 use bothends::store::StoreEngine;
 
 use super::metrics::{Key, key};
-use super::schedule::{Setup, Switches};
+use super::schedule::{Setup, Silenced, Switches};
 use super::site;
 use super::time::Clocks;
 
@@ -45,9 +47,12 @@ pub enum Command {
     Ask(SourceId),
     /// AWS's history.
     AskHistory {
+        vpn: VpnId,
         from: Stamp,
         to: Stamp,
     },
+    /// A question to a sensor.
+    Sense(SenseRequest),
     /// A call to the sink.
     Call(ActionId, Box<RecordCall>),
     Put(Arc<[Datum]>),
@@ -73,6 +78,10 @@ pub struct Gateway {
     plan: Arc<Plan>,
     pub sink: SinkSettings,
     pub store: StoreSettings,
+    /// As they are on its disk.
+    silences: Vec<Silence>,
+    /// How many there have been: no number is given twice.
+    silenced: u32,
     pub clocks: Clocks,
     pub reachable: bool,
     pub credentials: bool,
@@ -124,6 +133,12 @@ impl Gateway {
     pub fn new(index: usize, switches: &Switches, directory: PathBuf) -> Self {
         let site = format!("milan-{}", index + 1);
         let setup = switches.setup();
+        let plan = site::plan(switches, setup, &site);
+        Self::of(index, setup, plan, site::sink_settings(&site), directory)
+    }
+
+    /// One with this plan.
+    pub fn of(index: usize, setup: Setup, plan: Plan, sink: SinkSettings, directory: PathBuf) -> Self {
         let store = StoreSettings {
             path: directory.join(format!("gateway-{index}.db")),
             max_size: 64_000_000,
@@ -131,11 +146,13 @@ impl Gateway {
             spool: true,
         };
         Self {
-            plan: Arc::new(site::plan(switches, setup, &site)),
-            sink: site::sink_settings(&site),
-            site: site.into(),
+            site: Arc::clone(&plan.site),
+            plan: Arc::new(plan),
+            sink,
             setup,
             store,
+            silences: Vec::new(),
+            silenced: 0,
             clocks: Clocks::booted_at(Moment::ORIGIN, 0),
             reachable: true,
             credentials: true,
@@ -152,7 +169,12 @@ impl Gateway {
     /// The configuration changes; a running daemon loads it.
     pub fn reload(&mut self, switches: &Switches, setup: Setup, at: Moment) {
         self.setup = setup;
-        self.plan = Arc::new(site::plan(switches, setup, &self.site));
+        self.load(site::plan(switches, setup, &self.site), at);
+    }
+
+    /// Another plan; a running daemon loads it.
+    pub fn load(&mut self, plan: Plan, at: Moment) {
+        self.plan = Arc::new(plan);
         let now = self.clocks.now(at);
         if let Some(daemon) = &mut self.daemon {
             daemon.monitor.reconfigure(Arc::clone(&self.plan), now);
@@ -162,7 +184,8 @@ impl Gateway {
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
-        let (engine, remembered) = StoreEngine::open(&self.store, now).unwrap();
+        let (engine, mut remembered) = StoreEngine::open(&self.store, now).unwrap();
+        remembered.silences = self.silences.clone().into();
         let rows = engine.load(self.sink.id());
         let tokens = rows
             .iter()
@@ -187,6 +210,47 @@ impl Gateway {
             offset: 0,
             blind: false,
         });
+    }
+
+    /// A person silences something; the daemon refuses that while it cannot keep it.
+    pub fn silence(
+        &mut self,
+        of: Silenced,
+        after: Duration,
+        lasting: Duration,
+        at: Moment,
+    ) -> Option<&Silence> {
+        let now = self.clocks.now(at);
+        let daemon = self.daemon.as_mut().filter(|_| self.writable)?;
+        daemon.offset = self.clocks.offset;
+        let wall = daemon.dated(now, MAX_CLOCK_OFFSET).wall;
+        self.silences.retain(|silence| silence.until > wall);
+        self.silenced += 1;
+        self.silences.push(Silence {
+            id: SilenceId(self.silenced),
+            of: site::silence_scope(of),
+            from: wall + after,
+            until: wall + after + lasting,
+            weekly: None,
+            reason: "planned work".into(),
+            by: 1000,
+            added: wall,
+        });
+        self.silences.last()
+    }
+
+    /// A person ends every silence; returns whether the daemon could be asked.
+    pub fn end_silences(&mut self) -> bool {
+        let asked = self.daemon.is_some() && self.writable;
+        if asked {
+            self.silences.clear();
+        }
+        asked
+    }
+
+    /// For the daemon.
+    pub fn silences(&self) -> Event {
+        Event::Silences(self.silences.clone().into())
     }
 
     /// Asks the daemon when it wants to be woken.
@@ -264,10 +328,11 @@ impl Daemon {
                     Request::AskAws(AwsRequest::Views(request)) => {
                         outcome.commands.push(Command::Ask(request.source));
                     }
-                    Request::AskAws(AwsRequest::History(HistoryRequest { from, to, .. })) => {
-                        outcome.commands.push(Command::AskHistory { from, to });
+                    Request::AskAws(AwsRequest::History(HistoryRequest { vpn, from, to, .. })) => {
+                        outcome.commands.push(Command::AskHistory { vpn, from, to });
                     }
-                    Request::Retire { .. } | Request::Sense(_) => {}
+                    Request::Sense(question) => outcome.commands.push(Command::Sense(question)),
+                    Request::Retire { .. } => {}
                 }
             }
             while let Some(fact) = self.monitor.poll_fact() {
@@ -363,7 +428,9 @@ impl Daemon {
     pub fn incident_of(&self, request: &StartRequest) -> Option<IncidentId> {
         // If the ledger cannot be written, the record is created without it.
         let newest = || {
-            let mut of_kind = self.board.incidents.iter().filter(|it| it.id.kind == request.scope.kind);
+            let of_kind =
+                |it: &&Arc<Incident>| it.id.kind == request.scope.kind && it.id.scope == request.scope.of;
+            let mut of_kind = self.board.incidents.iter().filter(of_kind);
             of_kind.next_back().map(|incident| incident.id.clone())
         };
         self.tokens.get(&request.client_token).cloned().or_else(newest)

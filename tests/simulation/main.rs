@@ -8,7 +8,13 @@
 //! [`views`], [`manager`] and [`metrics`] are AWS), [`truth`] keeps the books, and [`truth`], [`expected`] and
 //! [`promises`] check the daemons against them.
 //!
+//! People silence things at any moment, at one gateway or both: what opens under a silence creates no record before its end,
+//! what ends under it none at all, what is still down then is paged as ever, with its true start; what has a record goes on.
+//!
+//! [`shared`] is a small world of its own beside this one: connections that share an uplink.
+//!
 //! # Not checked
+//! - What a gateway whose clock jumped sends under a silence: when that begins and ends depends on the clock.
 //! - Two records for one incident, where Incident Manager creates a second one for a known token (a switch), where a
 //!   list failed for so long that a record was created without it, and where the template's alarm created one of its
 //!   own. It is checked that no record stays open in the end.
@@ -48,6 +54,10 @@
 //! | BGP down stays disputed | every outage … has an incident |
 //! | an agreed-down standby suppresses one_sided | every outage … has an incident |
 //! | a minute counts as sent when part of it was accepted | every minute is in CloudWatch exactly once |
+//! | a silenced incident is started | what is silenced creates no record |
+//! | an incident that ended under a silence is started | what is silenced creates no record |
+//! | silences are forgotten at a restart | what is silenced creates no record |
+//! | what a silence withheld is never released | every outage … has an incident |
 //! | AWS evidence from before a restart agrees with a Down after it, however long the gap | Down only when both ends are Down |
 //! | of many records listed as open, those already closed are forgotten | no record is left open |
 //!
@@ -69,6 +79,7 @@ mod metrics;
 mod promises;
 mod run;
 mod schedule;
+mod shared;
 mod site;
 mod time;
 mod truth;
@@ -90,7 +101,7 @@ use schedule::Schedule;
 const SCHEDULES: u64 = 2_000;
 
 /// What these must cover: each of these has to occur often.
-const COVERED: [&str; 9] = [
+const COVERED: [&str; 13] = [
     "reloads while pending",
     "reloads while open",
     "reloads while clearing",
@@ -100,6 +111,10 @@ const COVERED: [&str; 9] = [
     "missing addresses",
     "reboots without IPsec",
     "BGP down",
+    "silences",
+    "silenced incidents",
+    "silenced to their end",
+    "released incidents",
 ];
 
 /// A number from the environment, if it is set.

@@ -35,6 +35,9 @@ pub fn broken(schedule: &Schedule, world: &World) -> Vec<String> {
     for how in closes_not_respected(world) {
         say("a record closed by a person stays closed until its incident worsens", how);
     }
+    for how in not_updated(world) {
+        say("an open record is brought up to date", how);
+    }
     for how in minutes(schedule, world) {
         say("every minute is in CloudWatch exactly once", how);
     }
@@ -197,6 +200,7 @@ fn closes_not_respected(world: &World) -> Vec<String> {
             } else {
                 let worse = reported(world, *kind, IncidentChange::Worsened).find(|reported| {
                     reported.at > *at + Duration::from_secs(90)
+                        && !world.truth.silences.touched(reported.gateway, reported.at, reported.at + LASTING)
                         && lasts(world, reported, LASTING)
                         && world.truth.was_undisturbed(reported.at - LASTING, reported.at + LASTING)
                 });
@@ -204,6 +208,36 @@ fn closes_not_respected(world: &World) -> Vec<String> {
                     wrong
                         .push(format!("it worsened at {:.1} s and no record was created", seconds(worse.at)));
                 }
+            }
+        }
+    }
+    wrong
+}
+
+/// What worsens is noted in its record, whatever would withhold a new one.
+fn not_updated(world: &World) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let records = || world.manager.records.iter().zip(&world.truth.stories);
+    for worse in world.truth.reported.iter().filter(|it| it.change == IncidentChange::Worsened && !it.lost) {
+        let until = worse.at + LASTING;
+        let open = records().filter(|(stored, story)| {
+            story.as_ref() == Some(&worse.incident.id)
+                && stored.created + LASTING < worse.at
+                && stored.closed.is_none_or(|(closed, _)| closed > until)
+        });
+        let crashed =
+            world.truth.crashes[worse.gateway].iter().any(|crash| worse.at <= *crash && *crash <= until);
+        if crashed || !world.truth.was_undisturbed(worse.at - LASTING, until) {
+            continue;
+        }
+        for (stored, _) in open {
+            if !stored.notes.iter().any(|(at, _, _)| worse.at <= *at && *at <= until) {
+                wrong.push(format!(
+                    "{} of gateway {} at {:.1} s",
+                    stored.id,
+                    worse.gateway,
+                    seconds(worse.at)
+                ));
             }
         }
     }
@@ -297,7 +331,9 @@ fn unaccounted(schedule: &Schedule, world: &World, index: usize) -> Vec<String> 
         | Op::TakeOver { .. }
         | Op::PersonCloses
         | Op::Alarm
-        | Op::Poison => false,
+        | Op::Poison
+        | Op::Silence { .. }
+        | Op::EndSilences { .. } => false,
     };
     if !undisturbed || schedule.ops.iter().any(|timed| changed(&timed.op)) {
         return Vec::new();

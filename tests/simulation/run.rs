@@ -48,7 +48,7 @@ pub fn play(schedule: &Schedule) -> Report {
 }
 
 /// A directory in memory, if there is one: a schedule commits some hundred times.
-fn memory() -> std::path::PathBuf {
+pub fn memory() -> std::path::PathBuf {
     let shared = std::path::PathBuf::from("/dev/shm");
     if shared.is_dir() { shared } else { std::env::temp_dir() }
 }

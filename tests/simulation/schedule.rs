@@ -217,6 +217,14 @@ impl Fault {
         [Self::Throttle, Self::ServerError, Self::Denied, Self::Hang, Self::Slow, Self::LostReply];
 }
 
+/// What people silence at a daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silenced {
+    Site,
+    Connection,
+    Tunnel(usize),
+}
+
 #[derive(Debug, Clone, Copy)]
 pub enum Op {
     /// The path between gateways and AWS through a tunnel.
@@ -251,4 +259,9 @@ pub enum Op {
     Alarm,
     /// One datum of this minute is always rejected.
     Poison,
+    /// A person silences something, from after this time on and for so long. The daemon's command is refused while it does
+    /// not run, and while it cannot write.
+    Silence { who: Who, of: Silenced, after: Duration, lasting: Duration },
+    /// A person ends every silence.
+    EndSilences { who: Who },
 }

@@ -11,10 +11,11 @@ use bothends::domain::names::{
 use bothends::domain::plan::{
     AwsRules, IncidentRules, Plan, QualityRules, Route, SinkPlan, TunnelPlan, VpnPlan,
 };
+use bothends::domain::silence::SilenceScope;
 use bothends::incident::settings::{SinkRules as SinkSettings, VpnSettings};
 use bothends::incident::sink::RecordScope;
 
-use super::schedule::{Setup, Switches, Use};
+use super::schedule::{Setup, Silenced, Switches, Use};
 
 pub fn vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef0")
@@ -47,7 +48,7 @@ pub fn may_be_local(route: &Route) -> bool {
     (0..4).any(|index| route.source_ip == local_address(index))
 }
 
-fn sources(switches: &Switches) -> Vec<SourceId> {
+pub fn sources(switches: &Switches) -> Vec<SourceId> {
     let of = |kind| SourceId { kind, place: AwsPlace::default() };
     let mut sources = vec![of(SourceKind::CloudWatch)];
     sources.extend(switches.ec2_lag.map(|_| of(SourceKind::Ec2)));
@@ -115,12 +116,20 @@ pub fn plan(switches: &Switches, setup: Setup, site: &str) -> Plan {
     }
 }
 
+pub fn silence_scope(of: Silenced) -> SilenceScope {
+    match of {
+        Silenced::Site => SilenceScope::Site,
+        Silenced::Connection => SilenceScope::Connection(vpn()),
+        Silenced::Tunnel(index) => SilenceScope::Tunnel(tunnel(index)),
+    }
+}
+
 /// The address that VRRP moves between the gateways.
 pub fn shared_address() -> IpAddr {
     [192, 0, 2, 1].into()
 }
 
-fn sink() -> SinkId {
+pub fn sink() -> SinkId {
     SinkId::new("incident_manager")
 }
 

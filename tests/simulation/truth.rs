@@ -1,6 +1,7 @@
 //! What really happened, in the world's own books: independent of the core, except for when it reported what.
 
 mod reported;
+mod silences;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use bothends::incident::sink::RecordId;
 use super::gateway::Gateway;
 use super::manager::Manager;
 use super::schedule::{Line, Setup, Switches, Use};
+use silences::Silences;
 
 /// The probes of one gateway through one tunnel.
 #[derive(Debug, Clone)]
@@ -136,6 +138,7 @@ pub struct Truth {
     /// Data dropped by the stores, up to the last crash.
     pub dropped_before: Vec<u64>,
     pub broken: Vec<String>,
+    pub silences: Silences,
     /// Incidents that were not reported, because AWS was unreachable.
     pub missed: Vec<IncidentId>,
     /// When something kept a daemon from reporting: from, and until if it is over.
@@ -166,6 +169,7 @@ impl Truth {
             blind: false,
             dropped_before: vec![0; gateways],
             broken: Vec::new(),
+            silences: Silences::new(gateways),
             missed: Vec::new(),
             trouble: Vec::new(),
             setups: vec![vec![(Moment::ORIGIN, switches.setup())]; gateways],

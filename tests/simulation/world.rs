@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bothends::domain::board::IncidentId;
+use bothends::domain::board::{IncidentId, Withheld};
 use bothends::domain::event::{AwsAnswer, Event, History};
+use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::SourceId;
 use bothends::domain::request::EchoRequest;
 use bothends::domain::time::{Moment, Now, Stamp};
@@ -97,6 +98,8 @@ enum Scheduled {
     Disk {
         to: DaemonRun,
     },
+    /// A silence begins or ends: something else is expected from here on.
+    News,
 }
 
 /// One run of a daemon.
@@ -382,6 +385,7 @@ impl World {
                     self.write(to);
                 }
             }
+            Scheduled::News => self.truth.news = true,
         }
     }
 
@@ -433,6 +437,9 @@ impl World {
                     self.remember(|| format!("gateway {index} {line}"));
                 }
                 self.truth.hear(index, fact, self.at, &self.views);
+                if let Some(name) = withheld(fact) {
+                    *self.met.entry(name).or_default() += 1;
+                }
             }
             let mut echoed = false;
             for command in outcome.commands {
@@ -451,5 +458,28 @@ impl World {
             let rest = !gateway.writable && daemon.waiters.is_empty();
             self.later(if rest { DISK_RETRY } else { after }, Scheduled::Disk { to });
         }
+    }
+}
+
+/// What a fact says of an incident without a record of its own for now.
+fn withheld(fact: &Fact) -> Option<&'static str> {
+    let Fact::IncidentChanged { incident, change, at: _ } = fact else { return None };
+    match (change, &incident.withheld) {
+        (IncidentChange::Opened, Some(Withheld::Silenced(_))) => Some("silenced incidents"),
+        (IncidentChange::Released, _) => Some("released incidents"),
+        (IncidentChange::Resolved, Some(Withheld::Silenced(_))) => Some("silenced to their end"),
+        (
+            IncidentChange::Opened
+            | IncidentChange::Adopted
+            | IncidentChange::Confirmed
+            | IncidentChange::Updated
+            | IncidentChange::Worsened
+            | IncidentChange::Clearing
+            | IncidentChange::Reopened
+            | IncidentChange::Resolved
+            | IncidentChange::Unwatched
+            | IncidentChange::HandedOver,
+            _,
+        ) => None,
     }
 }

@@ -8,7 +8,8 @@ use bothends::domain::plan::ProbeRules;
 
 use super::super::chance::Chance;
 use super::{
-    Calls, Fault, KnownToken, Line, Op, Schedule, Setup, Source, SourceFault, Switches, Timed, Use, Who,
+    Calls, Fault, KnownToken, Line, Op, Schedule, Setup, Silenced, Source, SourceFault, Switches, Timed, Use,
+    Who,
 };
 
 /// Before anything happens, every tunnel is seen up.
@@ -26,6 +27,9 @@ impl Schedule {
         }
         let mut ops = draw.ops;
         ops.sort_by_key(|(at, _)| *at);
+        let silences = silences(&ops, &switches, &mut Chance::of(seed, "silences"));
+        ops.extend(silences);
+        ops.sort_by_key(|(at, _)| *at);
         let ops = ops
             .into_iter()
             .enumerate()
@@ -35,8 +39,78 @@ impl Schedule {
     }
 }
 
+/// Planned times, each near something that happens: before it, in the middle of it, or after it.
+fn silences(ops: &[(u64, Op)], switches: &Switches, chance: &mut Chance) -> Vec<(u64, Op)> {
+    let mut silences = Vec::new();
+    if ops.is_empty() || !chance.percent(35) {
+        return silences;
+    }
+    let breaks = |(at, op): &(u64, Op)| match op {
+        Op::Path { line: Line::Dead | Line::NoRoute | Line::Missing, .. }
+        | Op::Sees { up: false, .. }
+        | Op::Bgp { up: false, .. } => Some(*at),
+        Op::Path { line: Line::Carries | Line::Loses(_) | Line::Slow | Line::Faulty, .. }
+        | Op::Sees { up: true, .. }
+        | Op::Bgp { up: true, .. }
+        | Op::Says { .. }
+        | Op::Trouble { .. }
+        | Op::Reach { .. }
+        | Op::Credentials { .. }
+        | Op::Disk { .. }
+        | Op::Crash { .. }
+        | Op::CrashSoon { .. }
+        | Op::Reload { .. }
+        | Op::Clock { .. }
+        | Op::TakeOver { .. }
+        | Op::PersonCloses
+        | Op::Alarm
+        | Op::Poison
+        | Op::Silence { .. }
+        | Op::EndSilences { .. } => None,
+    };
+    let mut moments: Vec<u64> = ops.iter().filter_map(breaks).collect();
+    moments.extend(ops.iter().map(|(at, _)| *at).filter(|_| chance.percent(10)));
+    if moments.is_empty() {
+        return silences;
+    }
+    for _ in 0..chance.below(1, 4) {
+        let near = chance.one_of(&moments);
+        let at = match chance.below(0, 4) {
+            0 => near.saturating_sub(chance.below(0, 1_200_000)),
+            1 => near + chance.below(0, 60_000),
+            2 => near + chance.below(0, 600_000),
+            _ => near + chance.below(0, 3_000_000),
+        };
+        let who = if switches.twin && chance.percent(25) {
+            Who::Both
+        } else {
+            Who::One(usize::from(switches.twin && chance.percent(50)))
+        };
+        let tunnel = usize::try_from(chance.below(0, 4)).expect("small") % switches.tunnels;
+        let of = chance.one_of(&[
+            Silenced::Site,
+            Silenced::Connection,
+            Silenced::Connection,
+            Silenced::Tunnel(tunnel),
+        ]);
+        let after = if chance.percent(70) { Duration::ZERO } else { chance.secs(1, 1_200) };
+        // The longest outlasts the schedule: what is over is resolved all the same.
+        let lasting = match chance.below(0, 8) {
+            0 => chance.millis(1, 60_000),
+            1..=3 => chance.millis(60_000, 900_000),
+            4..=6 => chance.millis(900_000, 7_200_000),
+            _ => Duration::from_secs(7 * 86_400),
+        };
+        silences.push((at, Op::Silence { who, of, after, lasting }));
+        if chance.percent(20) {
+            silences.push((at + chance.below(0, 3_000_000), Op::EndSilences { who }));
+        }
+    }
+    silences
+}
+
 impl Switches {
-    fn draw(chance: &mut Chance) -> Self {
+    pub fn draw(chance: &mut Chance) -> Self {
         let secs = Duration::from_secs;
         let interval = chance.one_of(&[1, 5, 5, 10, 10, 10, 20, 20, 20, 30, 30, 30]);
         let count = |count| NonZeroU32::new(count).unwrap();

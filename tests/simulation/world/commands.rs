@@ -8,11 +8,11 @@ use bothends::domain::request::EchoRequest;
 use bothends::domain::time::Now;
 use bothends::domain::verdict::{Fault as EchoFault, Loss};
 use bothends::incident::action::{ActionFailure, ActionId, RecordCall, Reply, SinkEvent};
-use bothends::incident::sink::{LedgerError, SinkError};
+use bothends::incident::sink::LedgerError;
 use bothends::publish::machine::Event as Published;
 use bothends::publish::sink::{PutError, SpoolError};
 
-use super::super::calls::Response;
+use super::super::calls::{Response, sink_error};
 use super::super::gateway::{Command, WriteWaiter};
 use super::super::history;
 use super::super::schedule::{Calls, Fault, Line};
@@ -47,7 +47,7 @@ impl World {
                     self.later(after, Scheduled::Answer { to, source, asked: self.at, heard });
                 }
             }
-            Command::AskHistory { from, to: until } => {
+            Command::AskHistory { vpn: _, from, to: until } => {
                 let luck = &mut self.call_luck[to.gateway];
                 let (outcome, fault) = self.faults.outcome(Calls::Ask, reach, valid, luck);
                 self.meet(Calls::Ask, fault);
@@ -57,21 +57,25 @@ impl World {
                     self.later(after, Scheduled::History { to, from, until, asked, heard });
                 }
             }
+            // The connection has no sensors.
+            Command::Sense(_) => {}
             Command::Call(id, call) => {
+                // The daemon may be dead before this is done.
+                let daemon = self.gateways[to.gateway].daemon.as_ref();
+                let story = match &*call {
+                    RecordCall::Start { request } => {
+                        let story = daemon.and_then(|daemon| daemon.incident_of(request));
+                        self.truth.asked_for(to.gateway, request, story.as_ref(), self.at, &self.views);
+                        story
+                    }
+                    _ => None,
+                };
                 let luck = &mut self.call_luck[to.gateway];
                 let (outcome, fault) = self.faults.outcome(Calls::Incidents, reach, valid, luck);
                 self.meet(Calls::Incidents, fault);
                 match (outcome.done, outcome.heard) {
                     (Some(done), heard) => {
                         let answers = heard.map(|(after, heard)| (after.saturating_sub(done), heard));
-                        // The daemon may be dead before this is done.
-                        let daemon = self.gateways[to.gateway].daemon.as_ref();
-                        let story = match &*call {
-                            RecordCall::Start { request } => {
-                                daemon.and_then(|daemon| daemon.incident_of(request))
-                            }
-                            _ => None,
-                        };
                         self.later(done, Scheduled::Do { to, id, call, story, answers });
                     }
                     (None, Some((after, heard))) => {
@@ -239,19 +243,6 @@ impl World {
             }
         }
         self.with(to.gateway, |_, _| {});
-    }
-}
-
-fn sink_error(heard: Response) -> SinkError {
-    let what = "as drawn".to_owned();
-    match heard {
-        Response::Answer | Response::Failed | Response::Silence => {
-            SinkError::Temporary { what, retry_after: None, source: None }
-        }
-        Response::Throttled => {
-            SinkError::Temporary { what, retry_after: Some(Duration::from_secs(5)), source: None }
-        }
-        Response::Denied => SinkError::Rejected { what, source: None },
     }
 }
 

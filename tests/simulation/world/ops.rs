@@ -8,7 +8,7 @@ use bothends::domain::names::Kind;
 use super::super::gateway::Gateway;
 use super::super::schedule::{Line, Op, Setup, Who};
 use super::super::site::scope;
-use super::super::time::{Clocks, aws_clock};
+use super::super::time::{Clocks, aws_clock, of_aws_clock};
 use super::{Scheduled, World};
 
 impl World {
@@ -118,8 +118,38 @@ impl World {
                 self.metrics.always_rejected.push(("RoundTripTime", aws_clock(self.at).minute()));
                 "poisoned data"
             }
+            Op::Silence { who, of, after, lasting } => {
+                for index in (0..self.gateways.len()).filter(|index| who.includes(*index)) {
+                    let at = self.at;
+                    let Some(silence) = self.gateways[index].silence(of, after, lasting, at) else {
+                        continue;
+                    };
+                    let (from, until) = (of_aws_clock(silence.from), of_aws_clock(silence.until));
+                    self.truth.silences.add(index, of, from, until);
+                    for at in [from, until] {
+                        self.later(at.since(self.at), Scheduled::News);
+                    }
+                    self.pass_silences(index);
+                }
+                "silences"
+            }
+            Op::EndSilences { who } => {
+                for index in (0..self.gateways.len()).filter(|index| who.includes(*index)) {
+                    if self.gateways[index].end_silences() {
+                        self.truth.silences.end_all(index, self.at);
+                        self.pass_silences(index);
+                    }
+                }
+                return;
+            }
         };
         *self.met.entry(name).or_default() += 1;
+    }
+
+    /// A daemon gets its list of silences.
+    fn pass_silences(&mut self, index: usize) {
+        let event = self.gateways[index].silences();
+        self.with(index, |daemon, now| daemon.handle(event, now));
     }
 
     /// Reconfigures gateways.
