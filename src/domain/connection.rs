@@ -269,10 +269,10 @@ impl Connection {
     }
 
     /// When `refresh` must be called again, if nothing happens before.
-    pub fn deadline(&self, grace: &Grace) -> Option<Moment> {
+    pub fn deadline(&self, grace: &Grace, now: Moment) -> Option<Moment> {
         let grace_until = self.grace_until(grace);
         let stale = self.tunnels.iter().flat_map(|tunnel| [tunnel.stale_at(), tunnel.vote_ends()]).flatten();
-        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until));
+        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&self.plan.incident, grace_until, now));
         stale.chain(kinds).chain(self.history_due()).min()
     }
 

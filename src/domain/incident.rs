@@ -68,8 +68,8 @@ pub struct KindWatch {
     kind: Kind,
     state: WatchState,
     openings: VecDeque<Moment>,
-    /// Whether the condition held in the last step.
-    holds: bool,
+    /// Since when the condition holds, step by step.
+    holds: Option<Moment>,
 }
 
 impl KindWatch {
@@ -79,7 +79,7 @@ impl KindWatch {
             story: Story::resume(incident),
             confirming: Hold::default(),
         });
-        Self { scope, kind, state, openings, holds: false }
+        Self { scope, kind, state, openings, holds: None }
     }
 
     /// Which kind.
@@ -107,7 +107,7 @@ impl KindWatch {
 
     /// What withholds the record of the open incident, while its condition holds.
     pub fn held_back_by(&self) -> Option<&Withheld> {
-        self.incident().filter(|_| self.holds)?.withheld.as_ref()
+        self.incident().filter(|_| self.holds.is_some())?.withheld.as_ref()
     }
 
     /// Whether an open incident's record is withheld.
@@ -131,7 +131,7 @@ impl KindWatch {
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        self.holds = step.opens == Truth::True;
+        self.holds = is_to_be_sent(&step, self.incident()).then(|| self.holds.unwrap_or(now.mono));
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => {
                 if step.opens == Truth::True
@@ -148,18 +148,23 @@ impl KindWatch {
                 None
             }
             WatchState::Open { mut story, confirming } => {
-                withhold(&mut story, &step, now, fx);
+                self.withhold(&mut story, &step, now, fx);
                 self.open(story, confirming, &step, now, fx)
             }
             WatchState::Clearing { mut story, hold } => {
-                withhold(&mut story, &step, now, fx);
+                self.withhold(&mut story, &step, now, fx);
                 self.clear(story, hold, &step, now, fx)
             }
         }
     }
 
     /// When `step` must be called again, if nothing happens before.
-    pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
+    pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment, now: Moment) -> Option<Moment> {
+        let released = self.released_at(rules).filter(|at| self.is_withheld() && *at > now);
+        self.changes_at(rules, grace_until).into_iter().chain(released).min()
+    }
+
+    fn changes_at(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
             WatchState::Clear => None,
             WatchState::Pending { hold } | WatchState::Open { confirming: hold, .. } => {
@@ -301,6 +306,28 @@ impl KindWatch {
         }
     }
 
+    /// What withholds the record changes, or ends. Then the record is created if the condition has held for as long as it takes to
+    /// open: what was about to be over, and is not, may have an explanation that is not known yet.
+    fn withhold(&self, story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
+        let Some(by) = &story.incident().withheld else { return };
+        match &step.withheld {
+            Some(other) if other == by => {}
+            Some(other) => {
+                story.withhold(other.clone(), now.wall);
+                report(story, IncidentChange::Updated, now, fx);
+            }
+            None if self.released_at(&step.rules).is_some_and(|at| now.mono >= at) => {
+                story.release(now.wall);
+                report(story, IncidentChange::Released, now, fx);
+            }
+            None => {}
+        }
+    }
+
+    fn released_at(&self, rules: &IncidentRules) -> Option<Moment> {
+        Some(self.holds? + rules.open_after(self.kind)?)
+    }
+
     fn resolve_after(&self, rules: &IncidentRules) -> Duration {
         let doublings = u32::try_from(self.openings.len()).unwrap_or(u32::MAX).saturating_sub(1).min(16);
         let doubled = rules.resolve_after.saturating_mul(1 << doublings);
@@ -366,30 +393,11 @@ impl KindWatch {
     }
 }
 
-/// Whether an incident that nothing withholds any more is sent. After a silence both ends must say so.
-fn is_released(by: &Withheld, step: &KindEvidence) -> bool {
-    match by {
-        Withheld::Explained(_) => step.opens == Truth::True || step.lasts,
-        Withheld::Silenced(_) => step.opens == Truth::True,
-    }
-}
-
-/// What withholds the record changes, or ends. Then the record is created if the condition holds; an incident that is
-/// about to be over stays as it is.
-fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
-    let Some(by) = &story.incident().withheld else { return };
-    match &step.withheld {
-        Some(other) if other == by => {}
-        Some(other) => {
-            story.withhold(other.clone(), now.wall);
-            report(story, IncidentChange::Updated, now, fx);
-        }
-        None if is_released(by, step) => {
-            story.release(now.wall);
-            report(story, IncidentChange::Released, now, fx);
-        }
-        None => {}
-    }
+/// Whether an incident's condition holds for the sake of its record. What both ends agreed on before a parent explained it also
+/// lasts by our end alone; after a silence both ends must say so.
+fn is_to_be_sent(step: &KindEvidence, incident: Option<&Arc<Incident>>) -> bool {
+    let by_parent = matches!(incident.and_then(|it| it.withheld.as_ref()), Some(Withheld::Explained(_)));
+    step.opens == Truth::True || (by_parent && step.lasts)
 }
 
 fn report(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {

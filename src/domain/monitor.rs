@@ -435,7 +435,7 @@ impl Monitor {
         for vpn in vpns {
             self.ask_history(vpn, now);
             let Some(connection) = self.connections.get(vpn) else { continue };
-            self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace));
+            self.timers.set(Wake::Connection(vpn.clone()), connection.deadline(&self.grace, now.mono));
             connection.note_states(&mut self.minutes, now.wall);
             self.sense(vpn, now.mono);
         }

@@ -62,6 +62,8 @@ struct Parent {
     site: Arc<str>,
     state: ParentState,
     since: Now,
+    /// When it was last up again.
+    recovered: Option<Moment>,
     /// Of a site: whether its uplinks explain all of its trouble.
     beneath_uplinks: bool,
     /// Of each of [`KINDS`].
@@ -131,6 +133,7 @@ impl Parents {
         for parent in self.0.values_mut() {
             parent.state = ParentState::Unknown;
             parent.since = now;
+            parent.recovered = None;
             over.extend(parent.kinds.iter_mut().filter_map(|kind| kind.leave(now, fx)));
         }
         over
@@ -305,6 +308,7 @@ impl Parent {
             site: Arc::clone(site),
             state,
             since: now,
+            recovered: None,
             beneath_uplinks: false,
             kinds,
             troubled,
@@ -337,6 +341,8 @@ impl Parent {
             ParentKind::Group => self.common_state(connections),
         };
         if let Some(state) = found.filter(|state| *state != self.state) {
+            let is_back = (self.state, state) == (ParentState::Down, ParentState::Up);
+            self.recovered = is_back.then_some(now.mono);
             self.state = state;
             self.since = now;
         }
@@ -401,7 +407,7 @@ impl Parent {
     fn explains_any(&self, now: Moment) -> bool {
         match self.state {
             ParentState::Down => true,
-            ParentState::Up => self.has_incident() && now < self.explains_until(),
+            ParentState::Up => self.was_down(now),
             ParentState::Unknown => false,
         }
     }
@@ -413,15 +419,20 @@ impl Parent {
             ParentState::Down => true,
             ParentState::Unknown => false,
             ParentState::Up => {
-                let before = broke.is_some_and(|broke| broke < self.since.mono);
-                now < self.explains_until() && (already || (before && self.has_incident()))
+                let before = |at| broke.is_some_and(|broke| broke < at);
+                self.was_down(now) && self.recovered.is_some_and(|at| already || before(at))
             }
         }
     }
 
+    /// Whether it was down a moment ago.
+    fn was_down(&self, now: Moment) -> bool {
+        self.explains_until().is_some_and(|until| now < until)
+    }
+
     /// Until when it explains what broke before it was up again.
-    fn explains_until(&self) -> Moment {
-        self.since.mono + self.plan.incident.resolve_after
+    fn explains_until(&self) -> Option<Moment> {
+        self.recovered.map(|at| at + self.plan.incident.resolve_after)
     }
 
     fn step(
@@ -439,7 +450,11 @@ impl Parent {
         let mut worse_is_open = false;
         for watch in &mut kinds {
             let kind = watch.kind();
-            let opens = if worse_is_open { Truth::False } else { self.opens(kind, explained) };
+            let opens = if worse_is_open {
+                Truth::False
+            } else {
+                self.opens(kind, explained, watch.incident().is_some(), now.mono)
+            };
             let step = KindEvidence {
                 opens,
                 closes: self.closes(kind, connections),
@@ -470,9 +485,13 @@ impl Parent {
         self.members(connections).filter_map(worst).min()
     }
 
-    fn opens(&self, kind: Kind, explained: Option<Kind>) -> Truth {
+    /// Also just after it is up again, once: AWS may agree only then, and the tunnels need a while.
+    fn opens(&self, kind: Kind, explained: Option<Kind>, is_open: bool, now: Moment) -> Truth {
         let wanted = match (self.plan.id.kind, self.state) {
             (ParentKind::Uplink | ParentKind::Site, ParentState::Down) => explained,
+            (ParentKind::Uplink | ParentKind::Site, ParentState::Up) if !is_open && self.was_down(now) => {
+                explained
+            }
             (ParentKind::Uplink | ParentKind::Site, ParentState::Up | ParentState::Unknown) => None,
             (ParentKind::Group, ParentState::Down) => explained.map(|_| Kind::Outage),
             (ParentKind::Group, ParentState::Up | ParentState::Unknown) => {
@@ -585,7 +604,7 @@ impl Parent {
     /// When [`Parents::step`] must be called again, if nothing happens before.
     fn due(&self, id: &ParentId, connections: &Connections, now: Moment) -> Option<Moment> {
         let rules = at_once(self.plan.incident);
-        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&rules, now));
+        let kinds = self.kinds.iter().filter_map(|kind| kind.deadline(&rules, now, now));
         let looked_at = match (id.kind, self.state) {
             (ParentKind::Uplink, ParentState::Down) => Some(now + LOOKED_AT_EVERY),
             (ParentKind::Uplink, ParentState::Up | ParentState::Unknown)
@@ -595,7 +614,7 @@ impl Parent {
         let explains_until = match self.state {
             ParentState::Up if self.explained(id, connections).is_some() => {
                 // Just after the end, so that it is over then.
-                Some(self.explains_until()).filter(|at| *at > now)
+                self.explains_until().filter(|at| *at > now)
             }
             ParentState::Up | ParentState::Down | ParentState::Unknown => None,
         };

@@ -34,7 +34,9 @@ impl Rig {
     fn hold(&mut self, opens: Truth, closes: Truth, secs: u64) -> Option<Arc<Incident>> {
         let end = self.now.after(Duration::from_secs(secs));
         let mut over = self.step(opens, closes);
-        while let Some(at) = self.watch.deadline(&RULES, self.grace_until).filter(|at| *at <= end.mono) {
+        while let Some(at) =
+            self.watch.deadline(&RULES, self.grace_until, Moment::ORIGIN).filter(|at| *at <= end.mono)
+        {
             self.now = self.now.after(at.since(self.now.mono));
             over = over.or(self.step(opens, closes));
         }
@@ -176,7 +178,7 @@ fn each_further_incident_within_a_day_doubles_resolve_after_up_to_an_hour() {
         rig.hold(True, False, 30);
         let healthy_since = rig.now.mono;
         rig.step(False, True);
-        let at = rig.watch.deadline(&RULES, rig.grace_until).unwrap();
+        let at = rig.watch.deadline(&RULES, rig.grace_until, Moment::ORIGIN).unwrap();
         took.push(at.since(healthy_since).as_secs());
         assert!(rig.hold(False, True, 3600).is_some());
     }
@@ -184,13 +186,13 @@ fn each_further_incident_within_a_day_doubles_resolve_after_up_to_an_hour() {
     rig.hold(False, True, 22 * 3600);
     rig.hold(True, False, 30);
     rig.step(False, True);
-    let at = rig.watch.deadline(&RULES, rig.grace_until).unwrap();
+    let at = rig.watch.deadline(&RULES, rig.grace_until, Moment::ORIGIN).unwrap();
     assert!(at.since(rig.now.mono).as_secs() > 300, "the last one was less than a day ago");
     assert!(rig.hold(False, True, 3600).is_some());
     rig.hold(False, True, 24 * 3600 + 1);
     rig.hold(True, False, 30);
     rig.step(False, True);
-    let at = rig.watch.deadline(&RULES, rig.grace_until).unwrap();
+    let at = rig.watch.deadline(&RULES, rig.grace_until, Moment::ORIGIN).unwrap();
     assert_eq!(at.since(rig.now.mono).as_secs(), 300);
 }
 
