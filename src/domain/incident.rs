@@ -33,7 +33,7 @@ enum WatchState {
     Pending {
         hold: Hold,
     },
-    /// `confirming`: how long this site has seen the condition of an adopted incident hold.
+    /// `confirming`: how long this site has seen the condition hold, of an incident that was adopted or is withheld.
     Open {
         story: Story,
         confirming: Hold,
@@ -147,12 +147,9 @@ impl KindWatch {
                 self.pend(hold, &step, scene, now, fx);
                 None
             }
-            WatchState::Open { mut story, confirming } => {
-                withhold(&mut story, &step, now, fx);
-                self.open(story, confirming, &step, now, fx)
-            }
+            WatchState::Open { story, confirming } => self.open(story, confirming, &step, now, fx),
             WatchState::Clearing { mut story, hold } => {
-                withhold(&mut story, &step, now, fx);
+                withhold(&mut story, &step, false, now, fx);
                 self.clear(story, hold, &step, now, fx)
             }
         }
@@ -162,6 +159,12 @@ impl KindWatch {
     pub fn deadline(&self, rules: &IncidentRules, grace_until: Moment) -> Option<Moment> {
         match &self.state {
             WatchState::Clear => None,
+            WatchState::Open { story, confirming }
+                if story.incident().withheld.is_some()
+                    && confirming.has_held(rules.open_after(self.kind).unwrap_or_default()) =>
+            {
+                None
+            }
             WatchState::Pending { hold } | WatchState::Open { confirming: hold, .. } => {
                 let held_at = hold.held_at(rules.open_after(self.kind)?);
                 held_at.map(|at| at.max(grace_until)).or(hold.spent_at())
@@ -230,7 +233,8 @@ impl KindWatch {
             story.withhold(by.clone(), now.wall);
         }
         report(&story, IncidentChange::Opened, now, fx);
-        self.state = WatchState::Open { story, confirming: Hold::default() };
+        let confirming = if step.withheld.is_some() { hold } else { Hold::default() };
+        self.state = WatchState::Open { story, confirming };
     }
 
     fn open(
@@ -343,7 +347,7 @@ impl KindWatch {
         self.state = WatchState::Open { story, confirming };
     }
 
-    /// Whether this site itself sees the condition of an adopted incident.
+    /// Whether this site itself sees the condition of an adopted incident, or of one that is withheld: what withheld it may be over.
     fn confirm(
         &self,
         story: &mut Story,
@@ -352,13 +356,26 @@ impl KindWatch {
         now: Now,
         fx: &mut Effects,
     ) {
-        let (Some(_), Some(open_after)) = (&story.incident().found_at, step.rules.open_after(self.kind))
-        else {
-            *confirming = Hold::default();
-            return;
+        let incident = story.incident();
+        let was_found = incident.found_at.is_some();
+        let holds = match &incident.withheld {
+            Some(Withheld::Explained(_)) if step.lasts => Truth::True,
+            // After a silence both ends must say so.
+            Some(Withheld::Explained(_) | Withheld::Silenced(_)) => step.opens,
+            None if was_found => step.opens,
+            None => {
+                *confirming = Hold::default();
+                return;
+            }
         };
-        confirming.observe(step.opens, open_after, now.mono);
-        if confirming.has_held(open_after) && now.mono >= step.grace_until {
+        let open_after = match step.rules.open_after(self.kind) {
+            Some(open_after) => open_after,
+            None if was_found => return,
+            None => Duration::ZERO,
+        };
+        confirming.observe(holds, open_after, now.mono);
+        withhold(story, step, confirming.has_held(open_after), now, fx);
+        if was_found && confirming.has_held(open_after) && now.mono >= step.grace_until {
             *confirming = Hold::default();
             story.confirm(now.wall);
             report(story, IncidentChange::Confirmed, now, fx);
@@ -366,17 +383,10 @@ impl KindWatch {
     }
 }
 
-/// Whether an incident that nothing withholds any more is sent. After a silence both ends must say so.
-fn is_released(by: &Withheld, step: &KindEvidence) -> bool {
-    match by {
-        Withheld::Explained(_) => step.opens == Truth::True || step.lasts,
-        Withheld::Silenced(_) => step.opens == Truth::True,
-    }
-}
-
-/// What withholds the record changes, or ends. Then the record is created if the condition holds; an incident that is
-/// about to be over stays as it is.
-fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
+/// What withholds the record changes, or ends. Then the record is created if the condition has held for as long as it takes to open
+/// an incident: one that comes back by another cause waits for its explanation as a new one would, and one that is about to be over
+/// stays as it is.
+fn withhold(story: &mut Story, step: &KindEvidence, has_held: bool, now: Now, fx: &mut Effects) {
     let Some(by) = &story.incident().withheld else { return };
     match &step.withheld {
         Some(other) if other == by => {}
@@ -384,7 +394,7 @@ fn withhold(story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) 
             story.withhold(other.clone(), now.wall);
             report(story, IncidentChange::Updated, now, fx);
         }
-        None if is_released(by, step) => {
+        None if has_held => {
             story.release(now.wall);
             report(story, IncidentChange::Released, now, fx);
         }
