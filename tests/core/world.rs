@@ -287,7 +287,9 @@ impl World {
 
     /// Both clocks go on together, however small the steps are.
     fn advance(&mut self, to: Moment) {
-        self.now = Now { mono: to, wall: WALL + to.since(Moment::ORIGIN) };
+        let millis = |at: Moment| at.as_nanos() / 1_000_000;
+        let passed = millis(to) - millis(self.now.mono);
+        self.now = Now { mono: to, wall: Stamp::from_millis(self.now.wall.as_millis() + passed) };
     }
 
     /// The host's clocks.
