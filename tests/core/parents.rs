@@ -430,6 +430,27 @@ fn what_aws_does_not_agree_to_is_one_sided_and_the_uplinks() {
     site.check_over();
 }
 
+#[test]
+fn what_aws_says_late_of_an_uplink_that_is_back_is_the_uplinks() {
+    let mut plan = two_uplinks();
+    for vpn in &mut plan.vpns {
+        Arc::make_mut(vpn).incident.one_sided_after = Some(secs(60));
+    }
+    let mut site = Site::healthy(plan);
+    site.cut("wan1");
+    site.run(200);
+    site.splice("wan1");
+    for tunnel in (0..4).flat_map(|n| [1, 2].map(|which| tunnel_of(n, which))) {
+        site.world.aws.insert(tunnel, Aws::Down);
+    }
+    site.run(150);
+    assert!(!site.open_of(&scope_of(0)).is_empty());
+    site.heal();
+    site.run(1500);
+    assert_eq!(site.paged(), [(wan1(), Kind::Outage)]);
+    site.check_over();
+}
+
 //--- restarts, reloads, twins
 
 /// In each phase of an uplink's outage, with a fault hidden under it.
