@@ -174,7 +174,7 @@ fn a_silence_that_ends_while_the_process_is_not_there_has_ended() {
 fn a_tunnel_that_is_silenced_does_not_silence_the_other() {
     let mut site = Site::healthy(plan());
     let silence = site.silence(7, SilenceScope::Tunnel(tunnel_of(2, 1)), 0, 3600);
-    site.silences(&[silence.clone()]);
+    site.silences(&[silence]);
     site.fail_tunnel(2, 1);
     site.run(300);
     assert_eq!((site.withheld(&scope_of(2), Kind::RedundancyLost), site.paged()), (silenced(7), vec![]));
