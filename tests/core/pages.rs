@@ -347,20 +347,25 @@ struct Sum {
     failures: Vec<String>,
 }
 
-/// How long after the end of the parent that withheld it a released incident was paged.
+/// How late a released incident was paged: after the end of the parent that withheld it, or where it came back only later, after it
+/// had lasted for as long as it takes to open one.
 fn lateness(site: &Site) -> Vec<Duration> {
-    let mut by: BTreeMap<_, Scope> = BTreeMap::new();
+    let rules = site.plan.vpns[0].incident;
+    let (mut by, mut again) = (BTreeMap::new(), BTreeMap::new());
     let mut late = Vec::new();
     for (at, incident, change) in site.changes() {
         if let Some(Withheld::Explained(parent)) = &incident.withheld {
             by.insert(incident.id.clone(), Scope::Parent(parent.clone()));
         }
+        if change == IncidentChange::Reopened {
+            again.insert(incident.id.clone(), at + rules.open_after(incident.id.kind).unwrap());
+        }
         if change == IncidentChange::Released {
-            let parent = &by[&incident.id];
             let ended = site.changes().filter(|(ended, it, change)| {
-                it.id.scope == *parent && *ended <= at && *change == IncidentChange::Resolved
+                it.id.scope == by[&incident.id] && *ended <= at && *change == IncidentChange::Resolved
             });
-            late.extend(ended.map(|(ended, _, _)| at.since(ended)).last());
+            let ended = ended.map(|(ended, _, _)| ended).last();
+            late.extend(ended.max(again.get(&incident.id).copied()).map(|due| at.since(due)));
         }
     }
     late

@@ -259,6 +259,38 @@ fn a_gateway_that_is_dead_behind_uplinks_that_answer_is_one_page_of_the_site() {
     }
 }
 
+/// It has flapped, so that it clears for longer than its uplink.
+#[test]
+fn a_connection_that_breaks_again_by_another_cause_while_it_clears_waits_for_its_explanation() {
+    let mut site = Site::healthy(two_uplinks());
+    site.fail(0);
+    site.run(100);
+    site.heal();
+    site.run(400);
+    site.cut("wan1");
+    site.run(100);
+    site.heal();
+    site.run(400);
+    assert_eq!(site.open_of(&wan1()), []);
+    assert_eq!(site.withheld(&scope_of(0), Kind::Outage), by_wan1(), "it clears");
+    site.set_dead(true);
+    site.run(200);
+    let own = (scope_of(0), Kind::Outage);
+    assert_eq!(site.paged(), [own, (wan1(), Kind::Outage), (site_scope(), Kind::Outage)]);
+    // Alone it is a page like any other.
+    site.heal();
+    site.run(400);
+    site.fail(0);
+    let broke = site.world.now.mono;
+    site.run(100);
+    assert_eq!(site.released(), [scope_of(0)]);
+    let at = site.pages()[3].at;
+    assert!(at.since(broke) >= secs(OPEN_AFTER) && at.since(broke) <= secs(OPEN_AFTER + 20));
+    site.heal();
+    site.run(4000);
+    site.check_over();
+}
+
 #[test]
 fn what_is_still_down_when_the_site_is_back_is_paged() {
     let mut site = Site::healthy(two_uplinks());
@@ -395,6 +427,27 @@ fn what_aws_does_not_agree_to_is_one_sided_and_the_uplinks() {
     site.heal();
     site.run(900);
     assert_eq!(site.released(), []);
+    site.check_over();
+}
+
+#[test]
+fn what_aws_says_late_of_an_uplink_that_is_back_is_the_uplinks() {
+    let mut plan = two_uplinks();
+    for vpn in &mut plan.vpns {
+        Arc::make_mut(vpn).incident.one_sided_after = Some(secs(60));
+    }
+    let mut site = Site::healthy(plan);
+    site.cut("wan1");
+    site.run(200);
+    site.splice("wan1");
+    for tunnel in (0..4).flat_map(|n| [1, 2].map(|which| tunnel_of(n, which))) {
+        site.world.aws.insert(tunnel, Aws::Down);
+    }
+    site.run(150);
+    assert!(!site.open_of(&scope_of(0)).is_empty());
+    site.heal();
+    site.run(1500);
+    assert_eq!(site.paged(), [(wan1(), Kind::Outage)]);
     site.check_over();
 }
 
