@@ -358,7 +358,9 @@ fn lateness(site: &Site) -> Vec<Duration> {
             by.insert(incident.id.clone(), Scope::Parent(parent.clone()));
         }
         if change == IncidentChange::Reopened {
-            again.insert(incident.id.clone(), at + rules.open_after(incident.id.kind).unwrap());
+            // Our end is down again; AWS agrees by its next answer.
+            let agreed = at + site.plan.vpns[0].aws.suspect_poll_interval;
+            again.insert(incident.id.clone(), agreed + rules.open_after(incident.id.kind).unwrap());
         }
         if change == IncidentChange::Released {
             let ended = site.changes().filter(|(ended, it, change)| {
