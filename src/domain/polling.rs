@@ -10,6 +10,12 @@ use super::time::{Moment, Now};
 /// A question that was neither answered nor refused for this long counts as lost.
 const QUESTION_LOST_AFTER: Duration = Duration::from_secs(120);
 
+/// So many hurried questions may follow each other at once: a connection's tunnels rarely break in the same second. Five hundred
+/// connections that come back one by one must not ask at each of them.
+const HURRIES_AT_ONCE: u32 = 3;
+/// Each of those is granted anew after this.
+const HURRY_EVERY: Duration = Duration::from_secs(5);
+
 /// The pace of one source.
 #[derive(Debug)]
 pub struct Polling {
@@ -19,6 +25,8 @@ pub struct Polling {
     asked: Option<Moment>,
     asking: bool,
     urgent: bool,
+    /// When all of [`HURRIES_AT_ONCE`] are granted again.
+    rested_at: Moment,
     asked_often: bool,
     last_answer: Option<Now>,
     /// Whether the last question reached AWS; `None` before the first has ended.
@@ -38,6 +46,7 @@ impl Polling {
             asked: None,
             asking: false,
             urgent: false,
+            rested_at: Moment::ORIGIN,
             asked_often: false,
             last_answer: None,
             reached: None,
@@ -45,7 +54,7 @@ impl Polling {
         }
     }
 
-    /// Asks again as soon as the question in flight, if any, has ended.
+    /// Asks again as soon as the question in flight, if any, has ended, and as this has not been done too often.
     pub const fn hurry(&mut self) {
         self.urgent = true;
     }
@@ -56,15 +65,17 @@ impl Polling {
         if self.asking {
             return Some(asked + QUESTION_LOST_AFTER);
         }
-        if self.urgent {
-            return Some(asked);
-        }
         let stretch = if self.asked_often { 1.0 } else { 0.5 + self.share / 2.0 };
-        Some(asked + interval.mul_f64(stretch))
+        let regular = asked + interval.mul_f64(stretch);
+        let granted = asked.max(self.rested_at - HURRY_EVERY * (HURRIES_AT_ONCE - 1));
+        Some(if self.urgent { regular.min(granted) } else { regular })
     }
 
     /// The question is sent.
-    pub const fn ask(&mut self, now: Moment) {
+    pub fn ask(&mut self, now: Moment) {
+        if self.urgent {
+            self.rested_at = self.rested_at.max(now) + HURRY_EVERY;
+        }
         self.asked_often = self.asked.is_some();
         self.asked = Some(now);
         self.asking = true;
@@ -142,6 +153,42 @@ mod tests {
         polling.ask(Moment::ORIGIN);
         polling.answered(Now::default());
         assert!(polling.due(MINUTE) > Some(Moment::ORIGIN));
+    }
+
+    #[test]
+    fn a_few_hurries_are_granted_at_once_and_then_one_every_five_seconds() {
+        let mut polling = polling();
+        let begun = Moment::ORIGIN + 100 * MINUTE;
+        polling.ask(begun);
+        polling.answered(Now::default());
+        let mut asked = Vec::new();
+        let mut now = begun + Duration::from_secs(1);
+        while now < begun + Duration::from_secs(31) {
+            polling.hurry();
+            if polling.due(MINUTE).unwrap() <= now {
+                polling.ask(now);
+                polling.answered(Now::default());
+                asked.push(now.since(begun).as_millis());
+            }
+            now = now + Duration::from_millis(100);
+        }
+        assert_eq!(asked, [1000, 1100, 1200, 6000, 11_000, 16_000, 21_000, 26_000]);
+        now = now + MINUTE;
+        polling.hurry();
+        assert!(polling.due(MINUTE).unwrap() <= now);
+    }
+
+    #[test]
+    fn a_hurry_that_has_to_wait_does_not_delay_the_regular_question() {
+        let mut polling = polling();
+        let interval = Duration::from_secs(4);
+        for _ in 0..4 {
+            polling.hurry();
+            polling.ask(Moment::ORIGIN + MINUTE);
+            polling.answered(Now::default());
+        }
+        polling.hurry();
+        assert_eq!(polling.due(interval), Some(Moment::ORIGIN + MINUTE + interval));
     }
 
     #[test]
