@@ -13,6 +13,7 @@ pub mod daemon;
 pub mod domain;
 pub mod driver;
 pub mod health;
+pub mod history;
 pub mod http;
 pub mod incident;
 pub mod outbound;

@@ -11,13 +11,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every part may stand on.
-const GROUND: [&str; 11] = [
+const GROUND: [&str; 12] = [
     "access",
     "domain",
     "backoff",
     "catalogue",
     "clock",
     "health",
+    "history",
     "outbound",
     "process",
     "records",

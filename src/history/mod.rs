@@ -1,0 +1,114 @@
+//! What the store remembers of the past, for reports and the status page.
+//!
+//! An entry says what changed and what was so before. So the state at the beginning of a period needs no entry of before it: it is
+//! what the first entry in the period changed *from*, or what is so now. Where one entry's `from` is not the `to` of the one before,
+//! something was not recorded, and nobody knows what was so in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::board::{Incident, IncidentId};
+use crate::domain::cause::Cause;
+use crate::domain::names::{End, SinkId, TunnelId};
+use crate::domain::silence::SilenceId;
+use crate::domain::time::Stamp;
+use crate::domain::verdict::Assessment;
+
+/// One thing that is remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// The daemon watched. What is in no such period was not observed.
+    Watched(Period),
+    /// Something about a tunnel changed.
+    Change {
+        /// When.
+        at: Stamp,
+        /// Which tunnel.
+        tunnel: TunnelId,
+        /// What.
+        change: Change,
+    },
+    /// An incident that was open at any time of the period.
+    Incident(Arc<Incident>),
+    /// A record of an incident was created, or its first message accepted: somebody has been paged.
+    Paged {
+        /// Which incident.
+        incident: IncidentId,
+        /// Where.
+        sink: SinkId,
+        /// When.
+        at: Stamp,
+    },
+    /// A minute of probes.
+    Minute(Minute),
+}
+
+/// From a time until, and not including, another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period {
+    /// Its first moment.
+    pub from: Stamp,
+    /// The first moment after it.
+    pub until: Stamp,
+}
+
+/// A change of one tunnel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// What an end says.
+    Verdict {
+        /// Which end.
+        end: End,
+        /// What it said before.
+        from: Said,
+        /// What it says since.
+        to: Said,
+    },
+    /// What both ends say together.
+    Assessment {
+        /// Before.
+        from: Assessment,
+        /// Since.
+        to: Assessment,
+    },
+    /// The named cause of its trouble; `None` where nothing is wrong.
+    Cause {
+        /// Before.
+        from: Option<Cause>,
+        /// Since.
+        to: Option<Cause>,
+    },
+    /// Which silence covers it; `None` where none does.
+    Silenced {
+        /// Before.
+        from: Option<SilenceId>,
+        /// Since.
+        to: Option<SilenceId>,
+    },
+}
+
+/// A verdict without its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Said {
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+    /// Nothing that counts.
+    Unknown,
+}
+
+/// The probes of one tunnel that were sent in one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Minute {
+    /// The start of the minute.
+    pub at: Stamp,
+    /// Which tunnel.
+    pub tunnel: TunnelId,
+    /// Those that were answered, late ones included.
+    pub answered: u32,
+    /// Those that were not.
+    pub lost: u32,
+    /// The median round trip; `None` if nothing was answered.
+    pub median_rtt: Option<Duration>,
+}
