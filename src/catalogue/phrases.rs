@@ -327,6 +327,15 @@ pub fn parent_words(parent: &ParentId) -> String {
     }
 }
 
+/// What an incident or a silence is about: a connection by its name.
+pub fn scope_words(scope: &str, name: &str) -> String {
+    match scope {
+        "connection" => name.to_owned(),
+        "site" => "the whole site".to_owned(),
+        scope => format!("{scope} {name}"),
+    }
+}
+
 /// Why an incident is not sent: `explained by uplink wan1`, `silence 3`.
 pub fn withheld_by(withheld: &Withheld) -> String {
     match withheld {

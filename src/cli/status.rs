@@ -7,7 +7,6 @@
 mod shared;
 mod table;
 mod times;
-mod verdict;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,13 +16,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use self::table::render_table;
-use self::verdict::{Summary, summary};
 use super::{terminal, unit};
 use crate::config;
 use crate::config::DEFAULT_PATH;
 use crate::http::client::{self, Answer, ClientError, PATIENCE, Server};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::status_json::StatusJson;
+use crate::http::summary::{Summary, summary};
 use crate::process::{Exit, environment};
 
 /// The arguments.

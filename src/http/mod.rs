@@ -7,3 +7,4 @@ pub mod routes;
 pub mod server;
 pub mod silences;
 pub mod status_json;
+pub mod summary;

@@ -1,20 +1,21 @@
 //! `/status` → one word for the whole gateway. docs/exit-codes.md documents it.
 
-use super::shared::scope_words;
-use crate::http::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
+use super::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
+use crate::catalogue::phrases::scope_words;
 use crate::process::Exit;
 
 /// The result for a monitoring system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) level: Level,
+pub struct Summary {
+    /// The worst that applies.
+    pub level: Level,
     /// Why, the most important first; empty if all is well.
-    pub(super) reasons: Vec<String>,
+    pub reasons: Vec<String>,
 }
 
 /// From worst to best; the first that applies counts. A known degradation ranks before an unknown state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub enum Level {
     /// A connection carries nothing.
     Down,
     /// Redundancy is lost, the ends disagree, an active tunnel is degraded, or the daemon has a problem.
@@ -26,7 +27,8 @@ pub(super) enum Level {
 }
 
 impl Level {
-    pub(super) const fn word(self) -> &'static str {
+    /// In capital letters, as monitoring systems write states.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Down => "DOWN",
             Self::Degraded => "DEGRADED",
@@ -35,7 +37,8 @@ impl Level {
         }
     }
 
-    pub(super) const fn exit(self) -> Exit {
+    /// The exit code of `bothends status`.
+    pub const fn exit(self) -> Exit {
         match self {
             Self::Down => Exit::Down,
             Self::Degraded => Exit::BadNews,
@@ -45,7 +48,8 @@ impl Level {
     }
 }
 
-pub(super) fn summary(status: &StatusJson) -> Summary {
+/// The level of the site, and why.
+pub fn summary(status: &StatusJson) -> Summary {
     let parents: Vec<_> = status.parents.iter().filter_map(|parent| of_parent(parent, status)).collect();
     let of_vpns = status.vpns.iter().filter_map(|vpn| {
         let (level, reason) = of_vpn(vpn, status)?;
