@@ -1,5 +1,6 @@
 //! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. Its beat shows the driver that it is alive.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use tokio::time::{interval, timeout};
 use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
+use super::page;
 use super::prepare::{self, Preparing};
 use super::problems::{self, OffsetReporter};
 use super::reload::{self, Reloaded};
@@ -25,7 +27,7 @@ use crate::aws::poller::{self, Outlets};
 use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::domain::names::AwsPlace;
+use crate::domain::names::{AwsPlace, VpnId};
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
 use crate::domain::sensor::SenseRequest;
@@ -37,6 +39,8 @@ use crate::http::listener::{self, BindError};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
 use crate::http::silences::SilenceRequest;
+use crate::page::Links;
+use crate::page::live::{PageSources, StatusPages};
 use crate::probe::address;
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
@@ -119,7 +123,9 @@ async fn work(
     let (in_force, in_force_in) = watch::channel(configured(&context.config));
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
-    let sources = sources(&context, about_in, shown.clone());
+    let (links, links_in) = watch::channel(Arc::default());
+    let pages = spawn_pages(&context, about_in.clone(), links_in, shown.clone(), &mut tasks);
+    let sources = sources(&context, about_in, shown.clone(), pages);
     spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
     let (mut reloads, silence_requests) = spawn_control(&context, sources, &mut tasks);
@@ -140,6 +146,7 @@ async fn work(
         plan,
         sensors,
         about,
+        links,
         in_force,
     };
     let begun = tokio::select! {
@@ -204,6 +211,7 @@ struct Parts {
     plan: watch::Sender<Arc<Plan>>,
     sensors: watch::Sender<Arc<SensorSettings>>,
     about: watch::Sender<About>,
+    links: watch::Sender<Arc<BTreeMap<VpnId, Links>>>,
     in_force: watch::Sender<Configured>,
 }
 
@@ -219,6 +227,7 @@ impl Parts {
         let left = self.sinks.adopt(context, tasks).await;
         self.publishing.adopt(context, tasks);
         self.preparing.adopt(context, tasks);
+        self.links.send_replace(page::links(context).await);
         left
     }
 }
@@ -341,6 +350,7 @@ fn sources(
     context: &IoContext,
     about: watch::Receiver<About>,
     shown: watch::Receiver<ShownProblems>,
+    pages: Arc<StatusPages>,
 ) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
     Sources::new(
@@ -351,8 +361,30 @@ fn sources(
         Arc::new(move |status, problems, now| {
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
+        pages,
         Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
     )
+}
+
+/// The pages for people, and the task that notices when they change.
+fn spawn_pages(
+    context: &IoContext,
+    about: watch::Receiver<About>,
+    links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    problems: watch::Receiver<ShownProblems>,
+    tasks: &mut JoinSet<()>,
+) -> Arc<StatusPages> {
+    let sources = PageSources {
+        status: context.status.clone(),
+        problems,
+        records: context.records.clone(),
+        about,
+        links,
+        now: clock::now,
+    };
+    let (pages, noticing) = StatusPages::new(sources, page::history(context.store.clone()));
+    tasks.spawn(noticing);
+    pages
 }
 
 fn spawn_listener(

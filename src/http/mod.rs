@@ -1,8 +1,9 @@
-//! `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket; `POST /reload` and
+//! `/`, `/vpn/ID`, `/events`, `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket; `POST /reload` and
 //! `/silences` on the control socket only; and the commands' client.
 
 pub mod client;
 pub mod listener;
+pub mod pages;
 pub mod routes;
 pub mod server;
 pub mod silences;

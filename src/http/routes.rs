@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::listener::Caller;
+use super::pages::{self, Pages};
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
 use crate::clock;
@@ -56,6 +57,8 @@ pub struct Sources {
     pub about: watch::Receiver<About>,
     /// Renders `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Renders the pages for people.
+    pub pages: Arc<dyn Pages>,
     /// The names allowed in the `Host` header.
     pub hosts: Hosts,
     /// Both clocks; tests replace it.
@@ -76,9 +79,10 @@ impl Sources {
         records: Records,
         about: watch::Receiver<About>,
         metrics: Arc<Metrics>,
+        pages: Arc<dyn Pages>,
         hosts: Hosts,
     ) -> Self {
-        Self { status, problems, records, about, metrics, hosts, now: clock::now }
+        Self { status, problems, records, about, metrics, pages, hosts, now: clock::now }
     }
 
     fn status(&self) -> Arc<Status> {
@@ -102,12 +106,15 @@ impl App {
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
         let router = Router::new()
+            .route("/", get(pages::site))
+            .route("/vpn/{id}", get(pages::vpn))
+            .route("/events", get(pages::events))
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/status", get(status))
             .fallback(|| async {
-                text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /status\n")
+                text(StatusCode::NOT_FOUND, "try /, /metrics, /healthz, /readyz or /status\n")
             })
             .with_state(sources);
         Self { router, hosts }

@@ -67,6 +67,10 @@ const ENDING: Duration = Duration::from_millis(500);
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// Marks an answer that goes on for as long as its reader stays, in the answer's extensions.
+#[derive(Debug, Clone, Copy)]
+pub struct LongLived;
+
 /// Requests have short heads. What adds a silence has a body, for which its route has a limit.
 const READ_BUFFER: usize = 16 * 1024;
 

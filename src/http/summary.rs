@@ -1,7 +1,7 @@
 //! `/status` → one word for the whole gateway. docs/exit-codes.md documents it.
 
 use super::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
-use crate::catalogue::phrases::scope_words;
+use crate::catalogue::phrases::{count, scope_words};
 use crate::process::Exit;
 
 /// The result for a monitoring system.
@@ -11,6 +11,18 @@ pub struct Summary {
     pub level: Level,
     /// Why, the most important first; empty if all is well.
     pub reasons: Vec<String>,
+}
+
+impl Summary {
+    /// The most important reason, and how many more there are; if all is well, what is watched.
+    pub fn sentence(&self, status: &StatusJson) -> String {
+        let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+        match self.reasons.as_slice() {
+            [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
+            [first] => first.clone(),
+            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+        }
+    }
 }
 
 /// From worst to best; the first that applies counts. A known degradation ranks before an unknown state.
@@ -111,7 +123,8 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
+/// The level of one connection, and why; `None` if it is healthy.
+pub fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
     let name = if vpn.name == vpn.id { vpn.id.clone() } else { format!("{} ({})", vpn.name, vpn.id) };
     let used: Vec<&TunnelJson> = vpn.tunnels.iter().filter(|tunnel| tunnel.role != "unused").collect();
     // On the standby host of a pair the tunnels are absent, and the other host monitors them.

@@ -50,6 +50,7 @@ fn kept(now: fn() -> Now) -> Kept {
         metrics: Arc::new(|status: &Status, _, _| {
             ("text/plain; version=0.0.4", format!("# {}\n", status.site))
         }),
+        pages: Arc::new(crate::http::pages::tests::Stub::default()),
         hosts: Hosts::default(),
         now,
     };
@@ -117,9 +118,52 @@ async fn every_path_answers_in_its_type() {
 }
 
 #[tokio::test]
+async fn pages_come_with_headers_that_let_nothing_else_in() {
+    let world = world(WIDE, just_after).await;
+    for (path, body) in [("/", "<!doctype html>the site"), ("/vpn/vpn-0a", "<!doctype html>vpn-0a")] {
+        let answer = world.ask(&format!("GET {path} HTTP/1.1")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with(body), "{answer}");
+        for header in [
+            "content-type: text/html; charset=utf-8",
+            "cache-control: no-store",
+            "content-security-policy: default-src 'none'",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-resource-policy: same-origin",
+        ] {
+            assert!(answer.contains(&format!("{header}\r\n")), "{header}: {answer}");
+        }
+        let head = world.ask(&format!("HEAD {path} HTTP/1.1")).await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        let post = world.ask(&format!("POST {path} HTTP/1.1\r\nContent-Length: 0")).await;
+        assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
+    }
+    let failed = world.ask("GET /vpn/vpn-bad HTTP/1.1").await;
+    assert!(failed.starts_with("HTTP/1.1 500 ") && failed.contains("no such field"), "{failed}");
+}
+
+#[tokio::test]
+async fn news_come_as_a_stream_that_begins_at_once() {
+    let world = world(WIDE, just_after).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    stream.write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    while !text.contains("data: 7") {
+        let mut part = [0; 512];
+        let length = time::timeout(DEADLINE, stream.read(&mut part)).await.unwrap().unwrap();
+        assert!(length > 0, "ended: {text}");
+        text.push_str(std::str::from_utf8(&part[..length]).unwrap());
+    }
+    assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
+    assert!(text.contains("event: version\ndata: 7\n"), "{text}");
+    let post = world.ask("POST /events HTTP/1.1\r\nContent-Length: 0").await;
+    assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
+}
+
+#[tokio::test]
 async fn another_path_is_404_and_another_method_405() {
     let world = world(WIDE, just_after).await;
-    for path in ["/", "/metricsx", "/status/", "/metrics/x"] {
+    for path in ["/vpn", "/vpn/vpn-0b", "/vpn/vpn-0a/x", "/metricsx", "/status/", "/metrics/x"] {
         let answer = world.ask(&format!("GET {path} HTTP/1.1")).await;
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {answer}");
     }
