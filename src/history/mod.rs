@@ -3,16 +3,30 @@
 //! An entry says what changed and what was so before. So the state at the beginning of a period needs no entry of before it: it is
 //! what the first entry in the period changed *from*, or what is so now. Where one entry's `from` is not the `to` of the one before,
 //! something was not recorded, and nobody knows what was so in between.
+//!
+//! A run of the daemon begins with everything unknown, blind, without a cause and not silenced, and its first changes are
+//! from there. So the first change of a run says nothing of the time before it, which lies outside every [`Period`] of watching; a
+//! silence that was in force all along is a change of each run.
+
+mod present;
+mod recalled;
+mod said;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::board::{Incident, IncidentId};
+use crate::domain::board::IncidentId;
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, SinkId, TunnelId};
 use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
+
+pub use self::present::{Present, TunnelNow};
+pub use self::recalled::{Carries, Happened, Recalled, TunnelThen, What};
+pub use self::said::Said;
+pub use self::spans::{Span, Spans, State};
 
 /// One thing that is remembered.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +43,7 @@ pub enum Entry {
         change: Change,
     },
     /// An incident that was open at any time of the period.
-    Incident(Arc<Incident>),
+    Incident(Arc<Recalled>),
     /// A record of an incident was created, or its first message accepted: somebody has been paged.
     Paged {
         /// Which incident.
@@ -85,17 +99,6 @@ pub enum Change {
         /// Since.
         to: Option<SilenceId>,
     },
-}
-
-/// A verdict without its reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Said {
-    /// Up.
-    Up,
-    /// Down.
-    Down,
-    /// Nothing that counts.
-    Unknown,
 }
 
 /// The probes of one tunnel that were sent in one minute.
