@@ -1,5 +1,6 @@
 //! 24 hours of round trips and of loss, as lines and bars with axes.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use serde::Serialize;
 use super::strip::number;
 use super::when::minute;
 use crate::catalogue::phrases::{milliseconds, percent};
-use crate::domain::time::Stamp;
 use crate::history::{Minute, Period};
 
 /// A chart has so many points: one for five minutes.
@@ -63,8 +63,8 @@ pub(super) fn charts(minutes: &[Minute], period: Period) -> Vec<Chart> {
 }
 
 fn round_trips(buckets: &[Bucket], at: impl Fn(usize) -> String) -> Option<Chart> {
-    let (highest, place) =
-        buckets.iter().enumerate().filter_map(|(place, bucket)| Some((bucket.rtt?, place))).max()?;
+    let (highest, Reverse(place)) =
+        buckets.iter().enumerate().filter_map(|(place, bucket)| Some((bucket.rtt?, Reverse(place)))).max()?;
     let mut all: Vec<Duration> = buckets.iter().filter_map(|bucket| bucket.rtt).collect();
     all.sort_unstable();
     let median = all.get(all.len() / 2).copied().unwrap_or(highest);
@@ -155,6 +155,7 @@ fn round_up(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Stamp;
     use crate::fixture;
 
     fn all() -> Period {
@@ -181,9 +182,9 @@ mod tests {
         let [rtt, loss] = charts(&minutes, all()).try_into().unwrap();
         assert_eq!(rtt.path.matches(['M', 'L']).count(), POINTS - 4);
         assert_eq!(rtt.path.matches('M').count(), 2, "a line before the break and one after it");
-        assert_eq!((&*rtt.top, &*rtt.words), ("20 ms", "usually 12.0 ms, at most 12.0 ms at 00:00 UTC"));
+        assert_eq!((&*rtt.top, &*rtt.words), ("20 ms", "usually 12.0 ms, at most 12.0 ms at 12:00 UTC"));
         assert_eq!(loss.path, "M120 60h1v-60h-1zM121 60h1v-60h-1zM122 60h1v-60h-1zM123 60h1v-60h-1z");
-        assert_eq!(loss.words, "1.4 % of all probes; the most, 100 %, at 10:00 UTC");
+        assert_eq!(loss.words, "1.4 % of all probes; the most, 100 %, at 22:00 UTC");
         assert!(rtt.path.len() < 3000, "{}", rtt.path.len());
     }
 
@@ -193,9 +194,9 @@ mod tests {
         minutes[700].median_rtt = Some(Duration::from_millis(480));
         minutes[700].lost = 1;
         let [rtt, loss] = charts(&minutes, all()).try_into().unwrap();
-        assert_eq!((&*rtt.top, &*rtt.words), ("500 ms", "usually 12.0 ms, at most 480.0 ms at 11:40 UTC"));
+        assert_eq!((&*rtt.top, &*rtt.words), ("500 ms", "usually 12.0 ms, at most 480.0 ms at 23:40 UTC"));
         assert_eq!(loss.path, "M140 60h1v-2h-1z");
-        assert_eq!(loss.words, "less than 0.1 % of all probes; the most, 0.3 %, at 11:40 UTC");
+        assert_eq!(loss.words, "less than 0.1 % of all probes; the most, 0.3 %, at 23:40 UTC");
     }
 
     #[test]

@@ -52,8 +52,6 @@ pub(super) enum Past {
     Missing,
     /// It was read.
     Known {
-        /// Until it was read.
-        period: Period,
         /// Changes and times of watching, in the store's order.
         entries: Arc<Vec<Entry>>,
         /// The minutes of each tunnel.
@@ -135,7 +133,7 @@ impl Reader {
         let (answered, answer) = watch::channel(None);
         tokio::spawn(async move {
             let past = match timeout(GIVEN_UP_AFTER, history).await {
-                Ok(Ok(entries)) => Past::of(period, entries),
+                Ok(Ok(entries)) => Past::of(entries),
                 // The store says itself what it lacks.
                 Ok(Err(_)) | Err(_) => Past::Missing,
             };
@@ -147,7 +145,7 @@ impl Reader {
 }
 
 impl Past {
-    pub(super) fn of(period: Period, entries: Vec<Entry>) -> Self {
+    pub(super) fn of(entries: Vec<Entry>) -> Self {
         let mut minutes: BTreeMap<TunnelId, Vec<Minute>> = BTreeMap::new();
         let mut rest = Vec::new();
         for entry in entries {
@@ -157,7 +155,7 @@ impl Past {
                 Entry::Incident(_) | Entry::Paged { .. } => {}
             }
         }
-        Self::Known { period, entries: Arc::new(rest), minutes: Arc::new(minutes) }
+        Self::Known { entries: Arc::new(rest), minutes: Arc::new(minutes) }
     }
 
     pub(super) const fn is_missing(&self) -> bool {
@@ -233,7 +231,7 @@ mod tests {
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         for number in 0..100 {
-            reader.read(Some(VpnId::new(&format!("vpn-{number:08x}"))), true, fixture::after(1)).await;
+            reader.read(Some(VpnId::new(format!("vpn-{number:08x}"))), true, fixture::after(1)).await;
         }
         assert_eq!(reader.kept.lock().unwrap().len(), KEPT_MAX);
     }
@@ -242,7 +240,7 @@ mod tests {
     async fn while_too_many_answers_are_awaited_no_further_one_is_asked_for() {
         let (reader, asked) = reader(|| Box::pin(std::future::pending()));
         for number in 0..100 {
-            let id = VpnId::new(&format!("vpn-{number:08x}"));
+            let id = VpnId::new(format!("vpn-{number:08x}"));
             assert!(reader.ask(Some(id), true, fixture::after(0)).is_some() == (number < KEPT_MAX));
         }
         assert_eq!(asked.load(Ordering::Relaxed), KEPT_MAX);

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::when::{minute, utc};
 use crate::domain::time::Stamp;
-use crate::history::spans::Span;
+use crate::history::Span;
 use crate::history::{Period, Said};
 
 /// A strip is so many units wide: one is a minute.
@@ -191,7 +191,7 @@ fn words(runs: &[Run], all: Period) -> String {
 mod tests {
     use super::*;
     use crate::domain::verdict::Assessment;
-    use crate::history::spans::State;
+    use crate::history::State;
 
     /// 2025-11-22T12:00:00Z.
     const NOON: i64 = 1_763_812_800;
@@ -287,7 +287,7 @@ mod tests {
         let strips = Strips::of(&spans(&runs), all()).unwrap();
         assert_eq!(strips.local.bars.len(), 1, "{:?}", strips.local.bars);
         let mut half = runs;
-        half.retain(|(minute, _)| minute % 30 < 10);
+        half.retain(|(minute, _)| minute % 30 < 11);
         let strips = Strips::of(&spans(&half), all()).unwrap();
         assert!((2..=97).contains(&strips.local.bars.len()), "{}", strips.local.bars.len());
         assert!(strips.local.bars.iter().all(|bar| bar.title.is_none()));

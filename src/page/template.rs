@@ -30,7 +30,6 @@ impl Template {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
         for (name, text) in TEMPLATES {
             environment.add_template(name, text)?;
         }

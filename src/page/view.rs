@@ -19,7 +19,7 @@ use crate::domain::silence::SilenceScope;
 use crate::domain::status::{Status, TunnelStatus, VpnStatus};
 use crate::health::readiness::stuck;
 use crate::health::silenced::Silenced;
-use crate::history::spans::Spans;
+use crate::history::Spans;
 use crate::history::{Present, TunnelNow};
 use crate::http::status_json::StatusJson;
 use crate::http::summary::{self, Level};

@@ -19,7 +19,7 @@ use crate::domain::status::{Phase, SensorStatus, TunnelStatus, VpnStatus};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Evidence, Verdict, View};
 use crate::health::silenced::Silenced;
-use crate::history::spans::Spans;
+use crate::history::Spans;
 use crate::http::summary::Level;
 use crate::incident::wording::both_words;
 
@@ -133,7 +133,7 @@ impl ConnectionView {
     pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>, details: Details<'_>) -> Self {
         let links = details.input.links.get(&vpn.id);
         let phases = vpn.phases.iter().filter(|(_, phase)| *phase != Phase::Clear);
-        let (level, reason) = split(found);
+        let (level, reason) = split(vpn, found);
         Self {
             id: vpn.id.to_string(),
             name: vpn.name.to_string(),
@@ -154,7 +154,7 @@ impl ConnectionView {
 
 impl RowView {
     pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>) -> Self {
-        let (level, reason) = split(found);
+        let (level, reason) = split(vpn, found);
         Self {
             id: vpn.id.to_string(),
             name: vpn.name.to_string(),
@@ -164,8 +164,12 @@ impl RowView {
     }
 }
 
-fn split(found: Option<(Level, String)>) -> (Level, Option<String>) {
-    found.map_or((Level::Healthy, None), |(level, reason)| (level, Some(reason)))
+/// The reason without the name, which stands beside it.
+fn split(vpn: &VpnStatus, found: Option<(Level, String)>) -> (Level, Option<String>) {
+    let Some((level, reason)) = found else { return (Level::Healthy, None) };
+    let named = [format!("{} ({}): ", vpn.name, vpn.id), format!("{}: ", vpn.id)];
+    let short = named.iter().find_map(|name| reason.strip_prefix(name)).map(str::to_owned);
+    (level, Some(short.unwrap_or(reason)))
 }
 
 impl Runbook {
@@ -273,7 +277,7 @@ fn measured(Measured { loss_percent, rtt, jitter, usual_rtt, usual_jitter: _ }: 
         loss_percent.map(|loss| format!("loss {}", percent(loss))),
     ];
     let parts: Vec<_> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
+    (!parts.is_empty()).then(|| format!("Now: {}", parts.join(", ")))
 }
 
 impl CauseView {

@@ -74,9 +74,15 @@ impl World {
         let period = Period { from: self.now.wall - SPAN, until: self.now.wall };
         let mut entries = vec![Entry::Watched(period)];
         let minute = |minutes: u32| period.from + Duration::from_secs(60) * minutes;
-        let tunnels: Vec<TunnelId> =
-            self.status.vpns.iter().flat_map(|vpn| &vpn.tunnels).map(|tunnel| tunnel.id.clone()).collect();
-        for tunnel in &tunnels {
+        for of in self.status.vpns.iter().flat_map(|vpn| &vpn.tunnels) {
+            let tunnel = &of.id;
+            // So that the last day ends with the present.
+            for (end, now) in [(End::Local, &of.local), (End::Aws, &of.aws)] {
+                let change = Change::Verdict { end, from: Said::Up, to: now.verdict.into() };
+                if Said::from(now.verdict) != Said::Up {
+                    entries.push(Entry::Change { at: minute(1439), tunnel: tunnel.clone(), change });
+                }
+            }
             for (end, at, from, to) in [
                 (End::Local, 0, Said::Unknown, Said::Up),
                 (End::Aws, 1, Said::Unknown, Said::Up),
@@ -99,7 +105,7 @@ impl World {
                 })
             }));
         }
-        self.past = Past::of(period, entries);
+        self.past = Past::of(entries);
         self
     }
 
@@ -107,9 +113,10 @@ impl World {
     fn large(number: u32, troubled: u32) -> Self {
         let mut status = fixture::status();
         let like = status.vpns.remove(0);
+        status.incidents.clear();
         for n in 0..number {
             let mut vpn = like.clone();
-            vpn.id = VpnId::new(&format!("vpn-{n:017x}"));
+            vpn.id = VpnId::new(format!("vpn-{n:017x}"));
             vpn.name = format!("Branch office number {n}").into();
             for (place, tunnel) in vpn.tunnels.iter_mut().enumerate() {
                 tunnel.id = TunnelId {
@@ -159,12 +166,13 @@ fn plain(html: &str) -> String {
         let tag = &rest[begin..=end];
         let inline = [
             "<b>", "</b>", "<span", "</span", "<small", "</small", "<time", "</time", "<a ", "</a", "<code",
-            "</code",
+            "</code", "</td", "</th>",
         ];
-        text.push_str(if inline.iter().any(|one| tag.starts_with(one)) {
-            ""
-        } else if tag.starts_with("<t") || tag.starts_with("</t") {
+        let is = |names: &[&str]| names.iter().any(|name| tag.starts_with(name));
+        text.push_str(if is(&["<td", "<th>", "<th "]) {
             " | "
+        } else if is(&inline) {
+            ""
         } else {
             "\n"
         });
