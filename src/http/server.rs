@@ -22,10 +22,10 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::response::{IntoResponse as _, Response};
-use hyper::{Method, Request};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
@@ -51,10 +51,6 @@ pub struct LongLived;
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Marks an answer that goes on for as long as its reader stays, in the answer's extensions.
-#[derive(Debug, Clone, Copy)]
-pub struct LongLived;
-
 /// Requests have short heads. What adds a silence has a body, for which its route has a limit.
 const READ_BUFFER: usize = 16 * 1024;
 
@@ -62,7 +58,8 @@ const READ_BUFFER: usize = 16 * 1024;
 pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown: impl Future<Output = ()>) {
     let mut slots = Slots { limits, taken: Vec::new() };
     let (ending, ends) = watch::channel(());
-    let shared = Shared { app, limits, turns: Arc::new(Turns::new(limits.large)), long_lived: Arc::default() };
+    let shared =
+        Shared { app, limits, turns: Arc::new(Turns::new(limits.large)), long_lived: Arc::default() };
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -240,11 +237,7 @@ fn may_be_large(request: &Request<Incoming>) -> bool {
 
 /// The answer to a request whose turn did not come.
 fn busy() -> Response {
-    let head = [
-        (CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (CACHE_CONTROL, "no-store"),
-        (RETRY_AFTER, "1"),
-    ];
+    let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
     (StatusCode::SERVICE_UNAVAILABLE, head, "too many requests at once; try again\n").into_response()
 }
 

@@ -231,7 +231,6 @@ fn spans(input: Input<'_>) -> Option<Spans> {
 }
 
 fn present(status: &Status) -> Present {
-    let silenced = Silenced::of(status, status.at.wall);
     let now = |vpn: &VpnStatus, tunnel: &TunnelStatus| TunnelNow {
         id: tunnel.id.clone(),
         vpn_name: vpn.name.clone(),
@@ -241,7 +240,7 @@ fn present(status: &Status) -> Present {
         aws: tunnel.aws.verdict.into(),
         assessment: tunnel.assessment,
         cause: tunnel.diagnosis.as_ref().map(|diagnosis| diagnosis.cause),
-        silenced: silenced.tunnel(vpn, tunnel),
+        silenced: tunnel.silenced,
     };
     let tunnels = status.vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel)));
     Present {

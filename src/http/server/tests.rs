@@ -178,10 +178,7 @@ async fn another_path_is_404_and_another_method_405() {
     for path in PATHS {
         for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "SILENCE"] {
             let answer = world.ask(&format!("{method} {path} HTTP/1.1\r\nContent-Length: 0")).await;
-            assert!(
-                answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"),
-                "{method} {path}: {answer}"
-            );
+            assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{method} {path}: {answer}");
             assert!(answer.to_lowercase().contains("allow: get,head\r\n"), "{method} {path}: {answer}");
         }
     }
@@ -218,7 +215,8 @@ async fn a_head_that_is_too_long_is_refused_and_its_connection_closed() {
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_its_connection_closed() {
     let world = world(WIDE, just_after).await;
-    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS"[..], b"SSH-2.0-OpenSSH_9.2\r\n\r\n"] {
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS"[..], b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]
+    {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         let answer = rest(&mut stream).await;
@@ -603,7 +601,8 @@ async fn connected_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
 
 #[tokio::test]
 async fn idle_clients_of_every_slot_keep_nobody_from_a_thousand_scrapes() {
-    let world = world(Limits { header: DEADLINE * 10, connection: DEADLINE * 10, ..Limits::TCP }, just_after).await;
+    let world =
+        world(Limits { header: DEADLINE * 10, connection: DEADLINE * 10, ..Limits::TCP }, just_after).await;
     let mut idle = Vec::new();
     for index in 0..Limits::TCP.connections {
         let from = [127, 0, 0, if index % 2 == 0 { 2 } else { 3 }];
@@ -616,7 +615,9 @@ async fn idle_clients_of_every_slot_keep_nobody_from_a_thousand_scrapes() {
     // One at a time needs one slot; the others stay.
     let mut left = 0;
     for stream in &mut idle {
-        left += usize::from(stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+        left += usize::from(
+            stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        );
     }
     assert_eq!(left, Limits::TCP.connections - 1);
 }
@@ -648,7 +649,11 @@ const LARGE: usize = 12 * 1024 * 1024;
 
 fn large() -> App {
     let large = || async { "x".repeat(LARGE) };
-    App::of_tests(axum::Router::new().route("/large", axum::routing::get(large)).route("/healthz", axum::routing::get(|| async { "ok" })))
+    App::of_tests(
+        axum::Router::new()
+            .route("/large", axum::routing::get(large))
+            .route("/healthz", axum::routing::get(|| async { "ok" })),
+    )
 }
 
 /// A client that asks and then reads only the beginning of its answer.
@@ -721,13 +726,14 @@ fn live(chunk: usize) -> Live {
                 let text = if first { "hello\n".to_owned() } else { format!("more\n{}", "x".repeat(chunk)) };
                 Ok::<_, Infallible>(text)
             };
-            let chunks = futures_util::stream::unfold((more, told, true), move |(mut more, told, first)| async move {
-                // An endless one waits for nobody.
-                if !first && chunk == 0 {
-                    more.changed().await.ok()?;
-                }
-                Some((text(first), (more, told, false)))
-            });
+            let chunks =
+                futures_util::stream::unfold((more, told, true), move |(mut more, told, first)| async move {
+                    // An endless one waits for nobody.
+                    if !first && chunk == 0 {
+                        more.changed().await.ok()?;
+                    }
+                    Some((text(first), (more, told, false)))
+                });
             let mut response = Response::new(axum::body::Body::from_stream(chunks));
             response.extensions_mut().insert(LongLived);
             response
