@@ -191,7 +191,55 @@ fn plain(html: &str) -> String {
 
 #[test]
 fn the_page_of_a_site_with_an_incident() {
-    insta::assert_snapshot!(plain(&World::of(fixture::status()).html()), @"");
+    insta::assert_snapshot!(plain(&World::of(fixture::status()).html()), @r"
+    milan-1 bothends 0.1.0
+    As of 03:12:30 UTC (1 s ago)
+    This page loads itself again every 30 s.
+    ! DEGRADED: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost since 2025-11-22T03:12:12Z
+    History not available now: the store has not answered in time. The state below is current.
+    Connections
+    Milan DC, primary vpn-0123456789abcdef0
+    ! DEGRADED redundancy lost since 2025-11-22T03:12:12Z
+    cannot tell whether traffic flows, routing bgp, redundancy lost open
+    Runbook
+    AWS console
+    tunnel 1 203.0.113.11, active, uplink wan1
+    ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
+    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Why: the path to AWS is broken (certain), named 03:12:14 UTC (17 s ago)
+    Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
+    AWS's outside address no longer answers over the uplink
+    the uplink's references answer
+    the path ends at hop 4 (198.51.100.9)
+    What both ends say of tunnel 1
+    | This site | AWS
+    Verdict | ✕ down | ✕ down
+    Why | no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost | cloudwatch: TunnelState 0, as of 03:12:10Z
+    Since | 03:12:07 UTC (24 s ago) | 03:12:12 UTC (19 s ago)
+    As of | 03:12:30 UTC (1 s ago) | 03:12:10 UTC (21 s ago)
+    What the sensors say of tunnel 1
+    bgp
+    not available: no permission, 03:12:28 UTC (3 s ago)
+    path
+    the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
+    tunnel 2 203.0.113.12, standby
+    ? blind not known, since 03:12:12 UTC (19 s ago)
+    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    What both ends say of tunnel 2
+    | This site | AWS
+    Verdict | ✓ up | ? unknown
+    Why | 169.254.11.1 answers in 11.9 ms, loss 0 % | AWS has not answered
+    Since | 03:12:00 UTC (31 s ago) | 03:12:12 UTC (19 s ago)
+    As of | 03:12:30 UTC (1 s ago) | –
+    Incidents
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): redundancy lost — tunnel 1 (203.0.113.11) down
+    open, redundancy lost; began 03:12:12 UTC (19 s ago), opened 03:12:20 UTC (11 s ago)
+    Timeline, the newest first
+    03:12:25 UTC (6 s ago) tunnel 2 (203.0.113.12): not known
+    03:12:25 UTC (6 s ago) tunnel 2 (203.0.113.12): AWS says unknown (stale), as of 2025-11-22 03:12:10 UTC
+    03:12:20 UTC (11 s ago) redundancy lost opened
+    Times are UTC. The same for programs: /status, /readyz, /metrics. Nothing can be changed here.
+    ");
 }
 
 #[test]
@@ -210,7 +258,78 @@ fn what_connections_share_and_what_is_silenced() {
         },
         as_of: after(20).wall,
     };
-    insta::assert_snapshot!(plain(&world.html()), @"");
+    insta::assert_snapshot!(plain(&world.html()), @r#"
+    milan-1 bothends 0.1.0
+    As of 03:12:30 UTC (1 s ago)
+    This page loads itself again every 30 s.
+    ✕ DOWN: uplink wan1: outage since 2025-11-22T03:12:12Z, 3 of 4 connections affected (and 1 more)
+    Observe mode: nobody is paged. Incidents are recorded and not sent until mode = "raise" is set.
+    History not available now: the store has not answered in time. The state below is current.
+    Problems of this daemon
+    ! degraded This host's clock is wrong clock
+    it is off
+    and more
+    Do first: `timedatectl status`; start or fix NTP.
+    Code clock_off
+    Connections
+    Milan DC, primary vpn-0123456789abcdef0
+    ! DEGRADED redundancy lost since 2025-11-22T03:12:12Z
+    cannot tell whether traffic flows, routing bgp, redundancy lost open, silenced (silence 3)
+    Runbook
+    AWS console
+    tunnel 1 203.0.113.11, active, uplink wan1
+    ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
+    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Silenced (silence 3)
+    Why: the path to AWS is broken (certain), named 03:12:14 UTC (17 s ago)
+    Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
+    AWS's outside address no longer answers over the uplink
+    the uplink's references answer
+    the path ends at hop 4 (198.51.100.9)
+    What both ends say of tunnel 1
+    | This site | AWS
+    Verdict | ✕ down | ✕ down
+    Why | no reply from 169.254.10.1 since 03:12:03Z, 10 echoes lost | cloudwatch: TunnelState 0, as of 03:12:10Z
+    Since | 03:12:07 UTC (24 s ago) | 03:12:12 UTC (19 s ago)
+    As of | 03:12:30 UTC (1 s ago) | 03:12:10 UTC (21 s ago)
+    What the sensors say of tunnel 1
+    bgp
+    not available: no permission, 03:12:28 UTC (3 s ago)
+    path
+    the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
+    tunnel 2 203.0.113.12, standby
+    ? blind not known, since 03:12:12 UTC (19 s ago)
+    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    Silenced (silence 3)
+    Maintenance: AWS replaces its endpoint soon after 2025-11-23 04:12:00 UTC (in 24 h), unless you apply the maintenance before
+    What both ends say of tunnel 2
+    | This site | AWS
+    Verdict | ✓ up | ? unknown
+    Why | 169.254.11.1 answers in 11.9 ms, loss 0 % | AWS has not answered
+    Since | 03:12:00 UTC (31 s ago) | 03:12:12 UTC (19 s ago)
+    As of | 03:12:30 UTC (1 s ago) | –
+    Incidents
+    OUTAGE milan-1: uplink wan1 is down: 3 of 4 connections affected
+    open, outage; began 03:12:12 UTC (19 s ago), opened 03:12:20 UTC (11 s ago)
+    3 of 4 connections affected: Milan DC, primary, Paris, Rome
+    Record at pager: arn:aws:ssm-incidents::1:incident-record/a
+    Timeline, the newest first
+    03:12:20 UTC (11 s ago) outage opened
+    [milan-1] Milan DC, primary (vpn-0123456789abcdef0): redundancy lost — tunnel 1 (203.0.113.11) down
+    open, redundancy lost; began 03:12:12 UTC (19 s ago), opened 03:12:20 UTC (11 s ago)
+    Not sent: explained by uplink wan1
+    Timeline, the newest first
+    03:12:25 UTC (6 s ago) tunnel 2 (203.0.113.12): not known
+    03:12:25 UTC (6 s ago) tunnel 2 (203.0.113.12): AWS says unknown (stale), as of 2025-11-22 03:12:10 UTC
+    03:12:20 UTC (11 s ago) redundancy lost opened
+    What connections share
+    ✕ down uplink wan1 since 03:12:07 UTC (24 s ago), 2 connections, outage open
+    ✓ up group hubs since 03:12:07 UTC (24 s ago), 2 connections, silenced (silence 3)
+    ? unknown the whole site since 03:12:07 UTC (24 s ago), 2 connections
+    Silences
+    Silence 3: group hubs, until 04:12:00 UTC (in 59 min), every week (Europe/Rome). Reason: change 4711 (added by uid 1000)
+    Times are UTC. The same for programs: /status, /readyz, /metrics. Nothing can be changed here.
+    "#);
 }
 
 #[test]
@@ -230,7 +349,10 @@ fn the_page_of_a_connection_has_what_concerns_it() {
 fn a_day_of_both_ends_is_drawn_and_worded() {
     let html = World::of(fixture::status()).with_a_day().html();
     let strips = between(&html, "<div class=\"strips\">", "<figure");
-    assert!(strips.contains("class=\"words\">up, except down yesterday 18:12–18:22"), "{strips}");
+    assert!(
+        strips.contains("class=\"words\">up, except down since 03:11, down yesterday 18:12–18:22"),
+        "{strips}"
+    );
     assert!(strips.contains("<title>down yesterday 18:14–18:25</title>"), "{strips}");
     assert_eq!(html.matches("<figure class=\"chart\">").count(), 4, "round trips and loss of two tunnels");
     assert!(!html.contains("History not available now"));
