@@ -12,7 +12,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
-from stage import ROOT, Stage, storm  # noqa: E402
+from scene import ROOT, Scene, storm  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
@@ -41,7 +41,7 @@ def play(stage, node):
 def main():
     modules = pathlib.Path(sys.argv[1])
     chromium = shutil.which("chromium")
-    stage = Stage(TARGET / "bothends", TARGET / "examples" / "aws-stand-in")
+    stage = Scene(TARGET / "bothends", TARGET / "examples" / "aws-stand-in")
     node = None
     try:
         stage.up()

@@ -10,12 +10,14 @@ sys.path.insert(0, str(HERE.parent / "storm"))
 
 import stage as storm  # noqa: E402
 
+ROOT = storm.ROOT
+
 # What people name a tunnel must stay a name.
 HOSTILE = "<script>window.pwned=1</script>"
 NAMES = ["Milan DC, primary", "Rome branch"]
 
 
-class Stage(storm.Stage):
+class Scene(storm.Stage):
     """Two connections with two tunnels each. Every wait is short, so that the story takes seconds."""
 
     def __init__(self, daemon, stand_in):
