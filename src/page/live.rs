@@ -16,7 +16,7 @@ use tokio::time;
 use super::input::{Input, Links};
 use super::past::{History, Reader};
 use super::template::{Template, policy};
-use super::view::{CHARTED_MAX, PageView};
+use super::view::{CHARTED_MAX, PageView, present};
 use crate::clock;
 use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::VpnId;
@@ -132,7 +132,7 @@ impl StatusPages {
                 None => return Ok(None),
             },
         };
-        let past = self.past.read(vpn, minutes, (self.sources.now)()).await;
+        let past = self.past.read(vpn, minutes, present(&status), (self.sources.now)()).await;
         let problems = Arc::clone(&self.sources.problems.borrow());
         let (about, links) = (self.sources.about.borrow().clone(), Arc::clone(&self.sources.links.borrow()));
         let input = Input {

@@ -11,6 +11,7 @@ mod chart;
 mod input;
 pub mod live;
 mod past;
+mod prose;
 mod strip;
 mod template;
 mod view;

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::time::{Moment, Now, Stamp};
-use crate::history::{Entry, Minute, Period};
+use crate::history::{Entry, Minute, Period, Present};
 
 /// What strips and charts show.
 pub(super) const SPAN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,9 +22,9 @@ const WITHIN: Duration = Duration::from_millis(300);
 /// The store may take this long: a later page shows what it read.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(30);
 
-/// Changes that were read serve every page for this long …
-const CHANGES_KEPT_FOR: Duration = Duration::from_secs(10);
-/// … and minutes, of which there are a thousand times as many, for this long.
+/// Changes that were read serve every page for this long: a strip ends with the present, and so it must be new …
+const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3);
+/// … and minutes, of which there are a thousand times as many, for this long: a point of a chart is five of them.
 const MINUTES_KEPT_FOR: Duration = Duration::from_secs(60);
 
 /// Different questions whose answers are kept: `/` and the pages of some connections.
@@ -46,17 +46,21 @@ pub type History = dyn Fn(Wanted) -> BoxFuture<'static, Result<Vec<Entry>, Strin
 
 /// What the store remembers of the last 24 hours.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Past {
-    /// It was not asked for, or the store has not answered in time.
-    #[default]
-    Missing,
-    /// It was read.
-    Known {
-        /// Changes and times of watching, in the store's order.
-        entries: Arc<Vec<Entry>>,
-        /// The minutes of each tunnel.
-        minutes: Arc<BTreeMap<TunnelId, Vec<Minute>>>,
-    },
+pub(super) struct Past {
+    /// What changed; `None`: the store has not answered in time.
+    pub(super) changes: Option<Changes>,
+    /// The minutes of each tunnel; none where they are not wanted.
+    minutes: Arc<BTreeMap<TunnelId, Vec<Minute>>>,
+}
+
+/// What changed up to a present.
+#[derive(Debug, Clone)]
+pub(super) struct Changes {
+    pub(super) period: Period,
+    /// What was so at the end of that period.
+    pub(super) present: Arc<Present>,
+    /// Changes and times of watching, in the store's order.
+    pub(super) entries: Arc<Vec<Entry>>,
 }
 
 /// Asks the store for all pages.
@@ -67,17 +71,23 @@ pub(super) struct Reader {
 
 /// A question, and its answer as soon as it is there.
 struct Kept {
-    vpn: Option<VpnId>,
-    minutes: bool,
+    question: Question,
     asked: Moment,
     answer: watch::Receiver<Option<Past>>,
     /// The answer to the same question before.
     before: Past,
 }
 
+/// What is asked: of one connection or of all, for minutes or for changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Question {
+    vpn: Option<VpnId>,
+    minutes: bool,
+}
+
 impl Kept {
     fn is_kept(&self, now: Now) -> bool {
-        let limit = match (self.answer.borrow().is_some(), self.minutes) {
+        let limit = match (self.answer.borrow().is_some(), self.question.minutes) {
             (false, _) => GIVEN_UP_AFTER,
             (true, false) => CHANGES_KEPT_FOR,
             (true, true) => MINUTES_KEPT_FOR,
@@ -97,55 +107,70 @@ impl Reader {
         Self { history, kept: Mutex::default() }
     }
 
-    /// The last 24 hours, as of some seconds ago, as far as the store answers in time.
-    pub(super) async fn read(&self, vpn: Option<VpnId>, minutes: bool, now: Now) -> Past {
-        let Some((asked, mut answer, before)) = self.ask(vpn, minutes, now) else { return Past::Missing };
-        let left = WITHIN.saturating_sub(now.mono.since(asked));
-        match timeout(left, answer.wait_for(Option::is_some)).await {
-            Ok(Ok(past)) => past.clone().unwrap_or(before),
-            Ok(Err(_)) | Err(_) => before,
-        }
+    /// The last 24 hours before `present`, or before some seconds ago, as far as the store answers in time.
+    pub(super) async fn read(&self, vpn: Option<VpnId>, minutes: bool, present: Present, now: Now) -> Past {
+        let present = Arc::new(present);
+        // Both are asked at once, so that both together take no longer than one.
+        let changes = self.ask(Question { vpn: vpn.clone(), minutes: false }, &present, now);
+        let minutes = if minutes { self.ask(Question { vpn, minutes: true }, &present, now) } else { None };
+        let Past { changes, minutes: _ } = awaited(changes, now).await;
+        let Past { changes: _, minutes } = awaited(minutes, now).await;
+        Past { changes, minutes }
     }
 
     /// Asks, unless that was done some seconds ago; `None` while too many answers are awaited.
-    fn ask(
-        &self,
-        vpn: Option<VpnId>,
-        minutes: bool,
-        now: Now,
-    ) -> Option<(Moment, watch::Receiver<Option<Past>>, Past)> {
+    fn ask(&self, question: Question, present: &Arc<Present>, now: Now) -> Option<Awaited> {
         // The list is valid after every statement, so a poisoned lock is harmless.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = kept.iter().position(|kept| kept.vpn == vpn && kept.minutes == minutes);
+        let place = kept.iter().position(|kept| kept.question == question);
         if let Some(kept) = place.and_then(|place| kept.get(place)).filter(|kept| kept.is_kept(now)) {
-            return Some((kept.asked, kept.answer.clone(), kept.before.clone()));
+            return Some(Awaited {
+                asked: kept.asked,
+                answer: kept.answer.clone(),
+                before: kept.before.clone(),
+            });
         }
-        let before = place
-            .map(|place| kept.remove(place))
-            .and_then(|old| old.answer.borrow().clone())
-            .unwrap_or_default();
+        let old = place.map(|place| kept.remove(place));
+        let before = old.and_then(|old| old.answer.borrow().clone()).unwrap_or_default();
         if kept.len() >= KEPT_MAX {
             let oldest = kept.iter().position(|kept| kept.answer.borrow().is_some())?;
             kept.remove(oldest);
         }
-        let period = period(now.wall);
-        let history = (self.history)(Wanted { period, vpn: vpn.clone(), minutes });
+        let (period, present) = (period(now.wall), Arc::clone(present));
+        let Question { vpn, minutes } = question.clone();
+        let history = (self.history)(Wanted { period, vpn, minutes });
         let (answered, answer) = watch::channel(None);
         tokio::spawn(async move {
             let past = match timeout(GIVEN_UP_AFTER, history).await {
-                Ok(Ok(entries)) => Past::of(entries),
+                Ok(Ok(entries)) => Past::of(period, present, entries),
                 // The store says itself what it lacks.
-                Ok(Err(_)) | Err(_) => Past::Missing,
+                Ok(Err(_)) | Err(_) => Past::default(),
             };
             answered.send_replace(Some(past));
         });
-        kept.push(Kept { vpn, minutes, asked: now.mono, answer: answer.clone(), before: before.clone() });
-        Some((now.mono, answer, before))
+        kept.push(Kept { question, asked: now.mono, answer: answer.clone(), before: before.clone() });
+        Some(Awaited { asked: now.mono, answer, before })
+    }
+}
+
+/// An answer that may not be there yet.
+struct Awaited {
+    asked: Moment,
+    answer: watch::Receiver<Option<Past>>,
+    before: Past,
+}
+
+async fn awaited(awaited: Option<Awaited>, now: Now) -> Past {
+    let Some(Awaited { asked, mut answer, before }) = awaited else { return Past::default() };
+    let left = WITHIN.saturating_sub(now.mono.since(asked));
+    match timeout(left, answer.wait_for(Option::is_some)).await {
+        Ok(Ok(past)) => past.clone().unwrap_or(before),
+        Ok(Err(_)) | Err(_) => before,
     }
 }
 
 impl Past {
-    pub(super) fn of(entries: Vec<Entry>) -> Self {
+    pub(super) fn of(period: Period, present: Arc<Present>, entries: Vec<Entry>) -> Self {
         let mut minutes: BTreeMap<TunnelId, Vec<Minute>> = BTreeMap::new();
         let mut rest = Vec::new();
         for entry in entries {
@@ -155,18 +180,16 @@ impl Past {
                 Entry::Incident(_) | Entry::Paged { .. } => {}
             }
         }
-        Self::Known { entries: Arc::new(rest), minutes: Arc::new(minutes) }
+        let changes = Changes { period, present, entries: Arc::new(rest) };
+        Self { changes: Some(changes), minutes: Arc::new(minutes) }
     }
 
     pub(super) const fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing)
+        self.changes.is_none()
     }
 
     pub(super) fn minutes(&self, tunnel: &TunnelId) -> &[Minute] {
-        match self {
-            Self::Missing => &[],
-            Self::Known { minutes, .. } => minutes.get(tunnel).map_or(&[], Vec::as_slice),
-        }
+        self.minutes.get(tunnel).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -194,18 +217,25 @@ mod tests {
         (Reader::new(Arc::new(history)), asked)
     }
 
+    fn present() -> Present {
+        Present { at: fixture::after(0).wall, site: "milan-1".into(), tunnels: Vec::new() }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_store_that_hangs_costs_300_ms_once() {
         let (reader, asked) = reader(|| Box::pin(std::future::pending()));
         let before = tokio::time::Instant::now();
-        assert!(reader.read(None, false, fixture::after(0)).await.is_missing());
-        assert_eq!(before.elapsed(), WITHIN);
-        for seconds in 1..30 {
-            assert!(reader.read(None, false, fixture::after(seconds)).await.is_missing());
+        for seconds in 0..30 {
+            assert!(reader.read(None, true, present(), fixture::after(seconds)).await.is_missing());
+            assert!(
+                (WITHIN..WITHIN + Duration::from_millis(5)).contains(&before.elapsed()),
+                "{:?}",
+                before.elapsed()
+            );
         }
-        assert_eq!((before.elapsed(), asked.load(Ordering::Relaxed)), (WITHIN, 1));
-        reader.read(None, false, fixture::after(30)).await;
-        assert_eq!(asked.load(Ordering::Relaxed), 2);
+        assert_eq!(asked.load(Ordering::Relaxed), 2, "once for changes, once for minutes");
+        reader.read(None, true, present(), fixture::after(30)).await;
+        assert_eq!(asked.load(Ordering::Relaxed), 4);
     }
 
     #[tokio::test(start_paused = true)]
@@ -216,22 +246,23 @@ mod tests {
                 Ok(Vec::new())
             })
         });
-        assert!(reader.read(None, true, fixture::after(0)).await.is_missing());
+        assert!(reader.read(None, false, present(), fixture::after(0)).await.is_missing());
         tokio::time::sleep(Duration::from_secs(3)).await;
-        assert!(!reader.read(None, true, fixture::after(3)).await.is_missing());
+        assert!(!reader.read(None, false, present(), fixture::after(2)).await.is_missing());
         // The next look at the store takes as long, and meanwhile the old answer serves.
-        assert!(!reader.read(None, true, fixture::after(70)).await.is_missing());
+        assert!(!reader.read(None, false, present(), fixture::after(70)).await.is_missing());
     }
 
     #[tokio::test]
     async fn many_readers_cost_one_read_and_few_answers_are_kept() {
         let (reader, asked) = reader(|| Box::pin(async { Ok(Vec::new()) }));
         for _ in 0..50 {
-            assert!(!reader.read(None, false, fixture::after(0)).await.is_missing());
+            assert!(!reader.read(None, false, present(), fixture::after(0)).await.is_missing());
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1);
         for number in 0..100 {
-            reader.read(Some(VpnId::new(format!("vpn-{number:08x}"))), true, fixture::after(1)).await;
+            let id = VpnId::new(format!("vpn-{number:08x}"));
+            reader.read(Some(id), true, present(), fixture::after(1)).await;
         }
         assert_eq!(reader.kept.lock().unwrap().len(), KEPT_MAX);
     }
@@ -239,9 +270,10 @@ mod tests {
     #[tokio::test]
     async fn while_too_many_answers_are_awaited_no_further_one_is_asked_for() {
         let (reader, asked) = reader(|| Box::pin(std::future::pending()));
+        let present = Arc::new(present());
         for number in 0..100 {
-            let id = VpnId::new(format!("vpn-{number:08x}"));
-            assert!(reader.ask(Some(id), true, fixture::after(0)).is_some() == (number < KEPT_MAX));
+            let question = Question { vpn: Some(VpnId::new(format!("vpn-{number:08x}"))), minutes: true };
+            assert!(reader.ask(question, &present, fixture::after(0)).is_some() == (number < KEPT_MAX));
         }
         assert_eq!(asked.load(Ordering::Relaxed), KEPT_MAX);
     }
@@ -249,6 +281,6 @@ mod tests {
     #[tokio::test]
     async fn an_error_of_the_store_is_a_missing_past() {
         let (reader, _) = reader(|| Box::pin(async { Err("the disk is full".to_owned()) }));
-        assert!(reader.read(None, false, fixture::after(0)).await.is_missing());
+        assert!(reader.read(None, false, present(), fixture::after(0)).await.is_missing());
     }
 }

@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::when::{minute, utc};
 use crate::domain::time::Stamp;
-use crate::history::Span;
-use crate::history::{Period, Said};
+use crate::history::{Period, Said, Span};
 
 /// A strip is so many units wide: one is a minute.
 pub(super) const WIDTH: f64 = 1440.0;
@@ -161,8 +160,17 @@ fn times(Period { from, until }: Period, all: Period) -> String {
     }
 }
 
-/// What was said most of the time, and the exceptions, the newest first.
+/// What was said most of the time, and the exceptions, the newest first: `observed since 12:00; up, except down 12:03–12:17`.
 fn words(runs: &[Run], all: Period) -> String {
+    if let [Run { period: before, said: None }, runs @ ..] = runs
+        && !runs.is_empty()
+    {
+        return format!(
+            "observed {}; {}",
+            times(Period { from: before.until, ..all }, all),
+            words(runs, all)
+        );
+    }
     let length = |said: Option<Said>| -> u128 {
         let of = runs.iter().filter(|run| run.said == said);
         of.map(|run| run.period.until.since(run.period.from).as_millis()).sum()
@@ -173,9 +181,8 @@ fn words(runs: &[Run], all: Period) -> String {
     // What was down comes first.
     let down = others.iter().filter(|run| run.said == Some(Said::Down));
     let rest = others.iter().filter(|run| run.said != Some(Said::Down));
-    let named =
-        down.chain(rest).take(NAMED_MAX).map(|run| format!("{} {}", word(run.said), times(run.period, all)));
-    let named: Vec<_> = named.collect();
+    let named = down.chain(rest).take(NAMED_MAX);
+    let named: Vec<_> = named.map(|run| format!("{} {}", word(run.said), times(run.period, all))).collect();
     let more = match others.len().saturating_sub(NAMED_MAX) {
         0 => String::new(),
         more => format!(", and {more} more"),
@@ -250,7 +257,7 @@ mod tests {
         let strips = Strips::of(&spans, all()).unwrap();
         assert_eq!(
             strips.local.words,
-            "up, except not observed yesterday 22:00–23:00, unknown yesterday 12:10–12:12, not observed until yesterday 12:10"
+            "observed since yesterday 12:10; up, except not observed yesterday 22:00–23:00, unknown yesterday 12:10–12:12"
         );
         assert_eq!(strips.local.bars[0].class, "off");
     }

@@ -10,7 +10,8 @@ use self::connection::{ConnectionView, Details, RowView};
 use self::incident::IncidentView;
 use self::shared::{ParentView, ProblemView, SilenceView};
 use super::input::Input;
-use super::past::{Past, period};
+use super::past::Changes;
+use super::prose::with_times;
 use super::when::When;
 use crate::clock::rfc3339;
 use crate::domain::board::Incident;
@@ -121,7 +122,7 @@ impl PageView {
             .take(FULL_MAX)
             .map(|(found, vpn)| ConnectionView::of(vpn, found, details))
             .collect();
-        let rows = Listed::of(ranked.map(|(found, vpn)| RowView::of(vpn, found)), ROWS_MAX);
+        let rows = Listed::of(ranked.map(|(found, vpn)| RowView::of(vpn, found, input.now.wall)), ROWS_MAX);
         let summary = summary::summary(&json);
         let badge = Badge::of(summary.level);
         Self { connections, rows, ..Self::frame(input, &json, badge, summary.sentence(&json), None) }
@@ -181,7 +182,7 @@ impl PageView {
             now: rfc3339(wall),
             at: When::of(status.at.wall, wall),
             badge,
-            sentence,
+            sentence: with_times(&sentence, wall),
             stuck: stuck(status, now),
             single: of.is_some(),
             history_missing: past.is_missing(),
@@ -225,12 +226,12 @@ fn covers(of: &SilenceScope, vpn: &VpnStatus, status: &Status) -> bool {
 
 /// What each end said in the last 24 hours.
 fn spans(input: Input<'_>) -> Option<Spans> {
-    let Past::Known { entries, .. } = input.past else { return None };
-    let wall = input.now.wall;
-    Some(Spans::of(entries.iter(), &present(input.status), period(wall)))
+    let Changes { period, present, entries } = input.past.changes.as_ref()?;
+    Some(Spans::of(entries.iter(), present, *period))
 }
 
-fn present(status: &Status) -> Present {
+/// What is so now, for the end of the past.
+pub(super) fn present(status: &Status) -> Present {
     let now = |vpn: &VpnStatus, tunnel: &TunnelStatus| TunnelNow {
         id: tunnel.id.clone(),
         vpn_name: vpn.name.clone(),

@@ -77,26 +77,26 @@ async function keyboard(page) {
 }
 
 async function pictures() {
-  const shot = async (page, name, fullPage = false) => page.screenshot({ path: join(PICTURES, name), fullPage, animations: "disabled" });
+  const shot = (page, name) => page.screenshot({ path: join(PICTURES, name), animations: "disabled" });
   const page = await fresh();
+  const goes = async (wish, text) => { await stage(wish); await headline(page, text); };
+  mayFail = true;
   await page.goto(DAEMON + "/");
   await headline(page, "HEALTHY");
-  await stage("break");
-  await headline(page, "DEGRADED");
+  await goes("break", "DEGRADED");
+  await goes("mend", "HEALTHY");
+  await stage("remember");
+  await live(page, ". Live");
+  await headline(page, "HEALTHY");
+  await goes("break", "DEGRADED");
   await page.locator(".incident").first().waitFor();
-  await page.locator(".cause", { hasText: "path" }).first().waitFor();
-  await page.waitForTimeout(20e3);
-  await shot(page, "page-light.png");
-  await page.emulateMedia({ colorScheme: "dark" });
-  await shot(page, "page-dark.png");
-  await page.setViewportSize({ width: 360, height: 740 });
-  await page.emulateMedia({ colorScheme: "light" });
-  await shot(page, "page-phone.png");
-  await shot(page, "all-phone.png", true);
-  await page.setViewportSize({ width: 1200, height: 900 });
-  await shot(page, "all-light.png", true);
-  await page.goto(`${DAEMON}/vpn/${FIRST}`);
-  await shot(page, "all-vpn.png", true);
+  await page.locator(".cause", { hasText: "Do first" }).first().waitFor();
+  await page.locator(".strip .words", { hasText: "down since" }).nth(1).waitFor();
+  for (const [name, colorScheme, width, height] of [["light", "light", 1080, 1180], ["dark", "dark", 1080, 1180], ["phone", "light", 360, 740]]) {
+    await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height });
+    await shot(page, `page-${name}.png`);
+  }
 }
 
 async function story() {

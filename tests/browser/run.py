@@ -26,6 +26,7 @@ def play(stage, node):
         "mend": stage.mend,
         "stop": stage.stop_daemon,
         "start": stage.start_daemon,
+        "remember": stage.remember,
     }
     for line in node.stdout:
         if line.startswith("@"):
@@ -41,7 +42,8 @@ def play(stage, node):
 def main():
     modules = pathlib.Path(sys.argv[1])
     chromium = shutil.which("chromium")
-    stage = Scene(TARGET / "bothends", TARGET / "examples" / "aws-stand-in")
+    pictures = os.environ.get("SCREENSHOTS", "")
+    stage = Scene(TARGET / "bothends", TARGET / "examples" / "aws-stand-in", hostile=not pictures)
     node = None
     try:
         stage.up()
@@ -53,7 +55,7 @@ def main():
             "DAEMON": storm.DAEMON,
             "FIRST": stage.connections[0].id,
             "SECOND": stage.connections[1].id,
-            "PICTURES": os.environ.get("SCREENSHOTS", ""),
+            "PICTURES": pictures,
         }
         node = subprocess.Popen(["timeout", "--kill-after=5", str(WITHIN), "node", str(HERE / "page.mjs")], env=environment,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::chart::{Chart, charts};
 use super::super::input::{Input, Links};
 use super::super::past::period;
+use super::super::prose::{Part, parts, with_times};
 use super::super::strip::Strips;
 use super::super::when::When;
 use super::Badge;
@@ -112,7 +113,7 @@ struct CauseView {
     confidence: Option<&'static str>,
     since: When,
     evidence: Vec<String>,
-    first_step: Option<String>,
+    first_step: Vec<Part>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,7 +134,7 @@ impl ConnectionView {
     pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>, details: Details<'_>) -> Self {
         let links = details.input.links.get(&vpn.id);
         let phases = vpn.phases.iter().filter(|(_, phase)| *phase != Phase::Clear);
-        let (level, reason) = split(vpn, found);
+        let (level, reason) = split(details.input.now.wall, vpn, found);
         Self {
             id: vpn.id.to_string(),
             name: vpn.name.to_string(),
@@ -153,8 +154,8 @@ impl ConnectionView {
 }
 
 impl RowView {
-    pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>) -> Self {
-        let (level, reason) = split(vpn, found);
+    pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>, now: Stamp) -> Self {
+        let (level, reason) = split(now, vpn, found);
         Self {
             id: vpn.id.to_string(),
             name: vpn.name.to_string(),
@@ -165,11 +166,11 @@ impl RowView {
 }
 
 /// The reason without the name, which stands beside it.
-fn split(vpn: &VpnStatus, found: Option<(Level, String)>) -> (Level, Option<String>) {
+fn split(now: Stamp, vpn: &VpnStatus, found: Option<(Level, String)>) -> (Level, Option<String>) {
     let Some((level, reason)) = found else { return (Level::Healthy, None) };
     let named = [format!("{} ({}): ", vpn.name, vpn.id), format!("{}: ", vpn.id)];
-    let short = named.iter().find_map(|name| reason.strip_prefix(name)).map(str::to_owned);
-    (level, Some(short.unwrap_or(reason)))
+    let short = named.iter().find_map(|name| reason.strip_prefix(name)).unwrap_or(&reason);
+    (level, Some(with_times(short, now)))
 }
 
 impl Runbook {
@@ -263,7 +264,7 @@ impl TunnelView {
             evidence: tunnel.sensors.iter().filter_map(|sensor| SensorView::of(sensor, now)).collect(),
             maintenance: MaintenanceView::of(&tunnel.maintenance, now),
             silenced: silenced.tunnel(vpn, tunnel).map(|silence| silence.0),
-            strips: spans.and_then(|spans| Strips::of(spans.tunnel(&tunnel.id), period(now))),
+            strips: spans.and_then(|spans| Strips::of(spans.tunnel(&tunnel.id), spans.period())),
             charts: if charted { charts(input.past.minutes(&tunnel.id), period(now)) } else { Vec::new() },
         }
     }
@@ -288,7 +289,7 @@ impl CauseView {
             confidence: cause::title(diagnosis.cause).map(|_| diagnosis.confidence.as_str()),
             since: When::of(tunnel.diagnosed_since.wall, now),
             evidence: cause::evidence(&diagnosis.clues),
-            first_step: cause::first_step(diagnosis, &tunnel.id),
+            first_step: cause::first_step(diagnosis, &tunnel.id).map(|step| parts(&step)).unwrap_or_default(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::super::prose::{Part, parts};
 use super::super::when::When;
 use super::Badge;
 use crate::catalogue::phrases::{count, scope_words};
@@ -46,8 +47,8 @@ pub(in crate::page) struct ProblemView {
     badge: Badge,
     title: &'static str,
     component: String,
-    text: String,
-    first_step: &'static str,
+    text: Vec<Part>,
+    first_step: Vec<Part>,
 }
 
 impl ParentView {
@@ -100,8 +101,8 @@ impl ProblemView {
             badge: Badge { class, sign, word: severity.as_str() },
             title: entry.title,
             component: component.to_string(),
-            text: text.clone(),
-            first_step: entry.first_step,
+            text: parts(text),
+            first_step: parts(entry.first_step),
         }
     }
 }

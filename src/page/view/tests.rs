@@ -19,7 +19,7 @@ use crate::health::{Code, Component, Problem};
 use crate::history::{Change, Entry, Minute, Period, Said};
 use crate::http::routes::About;
 use crate::page::input::Links;
-use crate::page::past::SPAN;
+use crate::page::past::{Past, SPAN};
 use crate::page::template::Template;
 use crate::records::Records;
 
@@ -47,7 +47,7 @@ impl World {
             records: Records::default(),
             about: About { version: "0.1.0", mode: "raise" },
             links: BTreeMap::from([(fixture::vpn(), links)]),
-            past: Past::Missing,
+            past: Past::default(),
             now: after(31),
         }
     }
@@ -105,7 +105,7 @@ impl World {
                 })
             }));
         }
-        self.past = Past::of(entries);
+        self.past = Past::of(period, Arc::new(present(&self.status)), entries);
         self
     }
 
