@@ -76,9 +76,11 @@ browser: setup ## the status page in Chromium: a break and a heal live, by keybo
 	cargo build --locked --bin bothends --example aws-stand-in
 	@modules=$$(tests/setup.sh browser) && python3 tests/browser/run.py "$$modules"
 
-screenshots: setup ## the pictures of docs/pictures: the status page in an outage
+screenshots: setup ## the pictures of docs/pictures: the status page in an outage (OUT=directory)
 	cargo build --locked --bin bothends --example aws-stand-in
-	@modules=$$(tests/setup.sh browser) && mkdir -p docs/pictures && SCREENSHOTS=$(or $(OUT),docs/pictures) python3 tests/browser/run.py "$$modules"
+	@tests/setup.sh pictures
+	@modules=$$(tests/setup.sh browser) && SCREENSHOTS=$(or $(OUT),docs/pictures) python3 tests/browser/run.py "$$modules"
+	pngquant --force --ext .png --speed 1 --strip 64 $(or $(OUT),docs/pictures)/page-*.png
 
 bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

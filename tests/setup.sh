@@ -10,6 +10,7 @@
 #            cargo-deb, which makes the Debian package, cargo-cyclonedx, which makes its bill of materials, and
 #            cargo-fuzz, the driver of "make fuzz"
 #   setup.sh browser      a browser, and what drives it and checks what it shows; prints the path of its Node modules
+#   setup.sh pictures     what makes the pictures of the documentation small
 #   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
@@ -126,6 +127,7 @@ case ${1:-} in
   cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
   cargo-fuzz)      cargo_tool cargo-fuzz "$cargo_fuzz" ;;
   browser)         browser ;;
+  pictures)        apt_packages pngquant ;;
   cfn-lint)        cfn_lint ;;
-  *)               sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *)               sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

@@ -113,9 +113,8 @@ impl Reader {
         // Both are asked at once, so that both together take no longer than one.
         let changes = self.ask(Question { vpn: vpn.clone(), minutes: false }, &present, now);
         let minutes = if minutes { self.ask(Question { vpn, minutes: true }, &present, now) } else { None };
-        let Past { changes, minutes: _ } = awaited(changes, now).await;
-        let Past { changes: _, minutes } = awaited(minutes, now).await;
-        Past { changes, minutes }
+        let (changes, minutes) = tokio::join!(awaited(changes, now), awaited(minutes, now));
+        Past { changes: changes.changes, minutes: minutes.minutes }
     }
 
     /// Asks, unless that was done some seconds ago; `None` while too many answers are awaited.

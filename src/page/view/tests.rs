@@ -195,18 +195,18 @@ fn the_page_of_a_site_with_an_incident() {
     milan-1 bothends 0.1.0
     As of 03:12:30 UTC (1 s ago)
     This page loads itself again every 30 s.
-    ! DEGRADED: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost since 2025-11-22T03:12:12Z
+    ! DEGRADED: Milan DC, primary (vpn-0123456789abcdef0): redundancy lost since 03:12:12 UTC
     History not available now: the store has not answered in time. The state below is current.
     Connections
     Milan DC, primary vpn-0123456789abcdef0
-    ! DEGRADED redundancy lost since 2025-11-22T03:12:12Z
+    ! DEGRADED redundancy lost since 03:12:12 UTC
     cannot tell whether traffic flows, routing bgp, redundancy lost open
     Runbook
     AWS console
     tunnel 1 203.0.113.11, active, uplink wan1
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
     Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
-    Why: the path to AWS is broken (certain), named 03:12:14 UTC (17 s ago)
+    Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
     AWS's outside address no longer answers over the uplink
     the uplink's references answer
@@ -262,18 +262,18 @@ fn what_connections_share_and_what_is_silenced() {
     milan-1 bothends 0.1.0
     As of 03:12:30 UTC (1 s ago)
     This page loads itself again every 30 s.
-    ✕ DOWN: uplink wan1: outage since 2025-11-22T03:12:12Z, 3 of 4 connections affected (and 1 more)
+    ✕ DOWN: uplink wan1: outage since 03:12:12 UTC, 3 of 4 connections affected (and 1 more)
     Observe mode: nobody is paged. Incidents are recorded and not sent until mode = "raise" is set.
     History not available now: the store has not answered in time. The state below is current.
     Problems of this daemon
     ! degraded This host's clock is wrong clock
     it is off
     and more
-    Do first: `timedatectl status`; start or fix NTP.
+    Do first: timedatectl status; start or fix NTP.
     Code clock_off
     Connections
     Milan DC, primary vpn-0123456789abcdef0
-    ! DEGRADED redundancy lost since 2025-11-22T03:12:12Z
+    ! DEGRADED redundancy lost since 03:12:12 UTC
     cannot tell whether traffic flows, routing bgp, redundancy lost open, silenced (silence 3)
     Runbook
     AWS console
@@ -281,7 +281,7 @@ fn what_connections_share_and_what_is_silenced() {
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
     Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
     Silenced (silence 3)
-    Why: the path to AWS is broken (certain), named 03:12:14 UTC (17 s ago)
+    Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
     AWS's outside address no longer answers over the uplink
     the uplink's references answer
