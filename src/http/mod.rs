@@ -3,7 +3,10 @@
 
 pub mod client;
 pub mod listener;
+pub mod protection;
 pub mod routes;
 pub mod server;
 pub mod silences;
 pub mod status_json;
+pub mod tls;
+pub mod token;
