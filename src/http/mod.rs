@@ -4,8 +4,11 @@
 pub mod client;
 pub mod listener;
 pub mod pages;
+pub mod protection;
 pub mod routes;
 pub mod server;
 pub mod silences;
 pub mod status_json;
 pub mod summary;
+pub mod tls;
+pub mod token;

@@ -16,6 +16,7 @@ mod turns;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,16 +28,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{self, Instant};
+use tokio_rustls::TlsAcceptor;
 
 use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, lock};
 use self::stream::Watched;
 use self::turns::{SMALL, Turn, Turns};
 use super::listener::{Caller, Listener};
+use super::protection::Protection;
 use super::routes::App;
+use super::token;
 use crate::catalogue::parts::Detail;
 use crate::clock;
 
@@ -54,12 +58,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Requests have short heads. What adds a silence has a body, for which its route has a limit.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits.
-pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown: impl Future<Output = ()>) {
+/// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits. Each
+/// connection is protected as `protection` says when it begins.
+pub async fn serve<L: Listener>(
+    listener: L,
+    app: App,
+    protection: watch::Receiver<Protection>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut slots = Slots { limits, taken: Vec::new() };
     let (ending, ends) = watch::channel(());
-    let shared =
-        Shared { app, limits, turns: Arc::new(Turns::new(limits.large)), long_lived: Arc::default() };
+    let turns = Arc::new(Turns::new(limits.large));
+    let shared = Shared { app, protection, limits, turns, long_lived: Arc::default() };
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -75,7 +86,7 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
                     let state = Arc::clone(&connection.state);
                     let task = connections.spawn(connection.serve(stream, ends.clone()));
                     slots.taken.push(Taken { peer: peer.address, state, task });
-                } else {
+                } else if shared.protection.borrow().tls.is_none() {
                     turn_away::<L>(&stream);
                 }
             }
@@ -95,6 +106,7 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
 #[derive(Debug, Clone)]
 struct Shared {
     app: App,
+    protection: watch::Receiver<Protection>,
     limits: Limits,
     turns: Arc<Turns>,
     long_lived: Arc<LongLivedSlots>,
@@ -111,6 +123,15 @@ struct Connection {
     large: Arc<Notify>,
     /// It has to end: another takes its place.
     leave: Arc<Notify>,
+}
+
+/// Until when a connection must have come to this.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// Its request's head has arrived.
+    head: Instant,
+    /// It has ended.
+    whole: Instant,
 }
 
 /// What an answer occupies until it is dropped.
@@ -135,16 +156,34 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Limits { header, connection: whole, stalled, .. } = self.shared.limits;
-        let (head_by, end_by) = (Instant::now() + header, Instant::now() + whole);
+        let Limits { header, connection, stalled, .. } = self.shared.limits;
+        let deadlines = Deadlines { head: Instant::now() + header, whole: Instant::now() + connection };
+        let stream = Watched::new(stream, stalled);
+        let tls = self.shared.protection.borrow().tls.clone();
+        let Some(tls) = tls else { return self.converse(stream, deadlines, ends).await };
+        let secured = tokio::select! {
+            secured = time::timeout_at(deadlines.head, secured(stream, TlsAcceptor::from(tls.config))) => secured,
+            _ = ends.changed() => return,
+        };
+        match secured {
+            Ok(Ok(Some(stream))) => self.converse(stream, deadlines, ends).await,
+            Ok(Ok(None)) | Err(_) => {}
+            Ok(Err(error)) => Detail::HttpClientLeft(&error).record().emit(),
+        }
+    }
+
+    async fn converse<S>(&self, stream: S, deadlines: Deadlines, mut ends: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let service = service_fn(|request| self.answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(header)
+            .header_read_timeout(self.shared.limits.header)
             .max_buf_size(READ_BUFFER)
             // A scrape per minute gains nothing from keep-alive, and an idle connection would hold a slot.
             .keep_alive(false)
-            .serve_connection(TokioIo::new(Watched::new(stream, stalled)), service);
+            .serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         let gives_way = self.gives_way();
         tokio::pin!(gives_way);
@@ -157,13 +196,13 @@ impl Connection {
                     }
                     return;
                 }
-                () = time::sleep_until(head_by), if head_due => {
+                () = time::sleep_until(deadlines.head), if head_due => {
                     if self.is(ConnectionState::Silent) {
                         return;
                     }
                     head_due = false;
                 }
-                () = time::sleep_until(end_by), if whole_due => {
+                () = time::sleep_until(deadlines.whole), if whole_due => {
                     if !self.is(ConnectionState::LongLived) {
                         return;
                     }
@@ -202,7 +241,11 @@ impl Connection {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
         *lock(&self.state) = ConnectionState::Asked;
-        let Shared { app, limits, turns, long_lived } = &self.shared;
+        let Shared { app, protection, limits, turns, long_lived } = &self.shared;
+        if !protection.borrow().admits(request.uri().path(), request.headers()) {
+            *lock(&self.state) = ConnectionState::Answered(clock::now().mono);
+            return Ok(token::refusal());
+        }
         let mut turn = None;
         if may_be_large(&request) {
             turn = turns.take(limits.turn).await;
@@ -226,6 +269,34 @@ impl Connection {
         }
         *lock(&self.state) = ConnectionState::Answered(clock::now().mono);
         Ok(answer)
+    }
+}
+
+/// The first byte of a TLS connection: a handshake record (RFC 8446, 5.1). No HTTP request begins with it.
+const HANDSHAKE: u8 = 0x16;
+
+/// The stream in TLS; `None` if the client does not speak it, and has been answered.
+async fn secured<S>(
+    mut stream: Watched<S>,
+    acceptor: TlsAcceptor,
+) -> io::Result<Option<impl AsyncRead + AsyncWrite + Unpin + Send>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    const HTTPS_ONLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Length: 42\r\nConnection: close\r\n\r\nthis port speaks TLS: use an https:// URL\n";
+    match stream.first().await? {
+        Some(HANDSHAKE) => Ok(Some(acceptor.accept(stream).await?)),
+        Some(_) => {
+            // Unread bytes would reset the connection before the answer is read.
+            let mut request = vec![0; READ_BUFFER];
+            _ = stream.read(&mut request).await?;
+            _ = stream.read(&mut request).await?;
+            stream.write_all(HTTPS_ONLY).await?;
+            stream.shutdown().await?;
+            Ok(None)
+        }
+        None => Ok(None),
     }
 }
 
