@@ -1,10 +1,10 @@
-# Everything works from a clean clone; "make test", "make demo", "make causes", "make storm", "make bench" and "make lab-up" need root on Debian.
+# Everything works from a clean clone; "make test", "make demo", "make causes", "make storm", "make browser", "make bench" and "make lab-up" need root on Debian.
 .DEFAULT_GOAL := help
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost storm bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost storm browser screenshots bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -29,7 +29,7 @@ boot-test: ## install, run, upgrade, break and purge the package under a real sy
 	@python3 tests/boot/boot_test.py $(addprefix --suite ,$(SUITE)) --package target/deb/bothends_$(VERSION)-1_$(ARCH).deb \
 	  --before $(or $(BEFORE),target/deb/bothends_$(UNRELEASED)_$(ARCH).deb) --stand-in target/debug/examples/aws-stand-in
 
-test: setup templates rules ## install what the tests need, run every test, the lab's included
+test: setup templates rules browser ## install what the tests need, run every test, the lab's included
 	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
 
 templates: ## lint the CloudFormation templates and check their IAM
@@ -71,6 +71,16 @@ storm: setup ## everything that N=500 connections share is cut at once: pages, c
 	cargo build --locked --example aws-stand-in
 	@cd tests/storm && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q
 	@N=$(N) BIN=$(BIN) BEFORE=$(BEFORE) SECONDS=$(SECONDS) EC2=$(EC2) PERF=$(PERF) python3 tests/storm/storm.py
+
+browser: setup ## the status page in Chromium: a break and a heal live, by keyboard, at 360 pixels, axe-core in light and dark
+	cargo build --locked --bin bothends --example aws-stand-in
+	@modules=$$(tests/setup.sh browser) && python3 tests/browser/run.py "$$modules"
+
+screenshots: setup ## the pictures of docs/pictures: the status page in an outage (OUT=directory)
+	cargo build --locked --bin bothends --example aws-stand-in
+	@tests/setup.sh pictures
+	@modules=$$(tests/setup.sh browser) && SCREENSHOTS=$(or $(OUT),docs/pictures) python3 tests/browser/run.py "$$modules"
+	pngquant --force --ext .png --speed 1 --strip 64 $(or $(OUT),docs/pictures)/page-*.png
 
 bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

@@ -17,6 +17,7 @@ pub mod history;
 pub mod http;
 pub mod incident;
 pub mod outbound;
+pub mod page;
 pub mod probe;
 pub mod process;
 pub mod publish;

@@ -55,6 +55,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("telemetry", vec![]),
         ("systemd", vec![]),
         ("http", vec![]),
+        // Implements `http`'s trait for pages, and words incidents as `incident` does.
+        ("page", vec!["http", "incident"]),
         ("driver", vec![]),
         // Implements `incident`'s and `publish`'s storage traits.
         ("store", vec!["incident::sink", "publish::sink"]),
@@ -71,6 +73,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "driver",
                 "http",
                 "incident",
+                "page",
                 "probe",
                 "publish",
                 "sensors",

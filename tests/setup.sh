@@ -9,6 +9,8 @@
 #   setup.sh cargo-deny   the licence and dependency check of "make lint", built from source (minutes), like
 #            cargo-deb, which makes the Debian package, cargo-cyclonedx, which makes its bill of materials, and
 #            cargo-fuzz, the driver of "make fuzz"
+#   setup.sh browser      a browser, and what drives it and checks what it shows; prints the path of its Node modules
+#   setup.sh pictures     what makes the pictures of the documentation small
 #   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
@@ -19,6 +21,8 @@ cargo_deny=0.20.2
 cargo_deb=3.8.0
 cargo_cyclonedx=0.5.9
 cargo_fuzz=0.13.2
+playwright_core=1.65.1
+axe_core=4.14.1
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -85,6 +89,32 @@ cfn_lint() {
   echo "$place/bin/python"
 }
 
+# Node modules of these versions, outside the repository. They run no scripts of their own, and download no browser: Debian has one.
+# Standard output is only the path.
+browser() {
+  local home place log modules=("playwright-core@$playwright_core" "axe-core@$axe_core")
+  home=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bothends
+  apt_packages chromium fonts-dejavu-core >&2
+  command -v node >/dev/null || apt_packages nodejs >&2
+  command -v npm >/dev/null || apt_packages npm >&2
+  place=$home/browser-$(echo "${modules[*]}" | sha256sum | cut -c1-16)
+  mkdir -p "$home"
+  exec 9>"$place.lock"
+  flock 9
+  if [[ ! -e $place/complete ]]; then
+    echo "setup: installing ${modules[*]} into $place" >&2
+    rm -rf "$place"
+    mkdir "$place"
+    echo '{"private":true}' >"$place/package.json"
+    log=$(mktemp)
+    npm install --prefix "$place" --ignore-scripts --no-audit --no-fund --no-package-lock --save-exact "${modules[@]}" >"$log" 2>&1 ||
+      { cat "$log" >&2; rm -f "$log"; echo "setup: cannot install ${modules[*]}" >&2; exit 1; }
+    rm -f "$log"
+    touch "$place/complete"
+  fi
+  echo "$place"
+}
+
 case ${1:-} in
   '')              apt_packages "${packages[@]}" ;;
   boot)            apt_packages "${packages[@]}" "${boot[@]}" ;;
@@ -96,6 +126,8 @@ case ${1:-} in
   cargo-deb)       cargo_tool cargo-deb "$cargo_deb" ;;
   cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
   cargo-fuzz)      cargo_tool cargo-fuzz "$cargo_fuzz" ;;
+  browser)         browser ;;
+  pictures)        apt_packages pngquant ;;
   cfn-lint)        cfn_lint ;;
-  *)               sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 64 ;;
+  *)               sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

@@ -73,17 +73,25 @@ pub fn degradation(degradation: Degradation) -> String {
 }
 
 /// `1 tunnel`, `2 tunnels`.
-pub(super) fn count(number: usize, noun: &str) -> String {
+pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// `down by our end: no reply from 169.254.10.1 since 03:12:03Z, …`: a verdict, its end, and its evidence.
 pub(super) fn view(view: &View, inside_ip: Option<IpAddr>, at: Now) -> String {
-    let (whose, evidence) = match &view.evidence {
-        Evidence::Local(evidence) => ("our end", local_evidence(view.verdict, evidence, inside_ip, at.wall)),
-        Evidence::Aws(evidence) => ("AWS", aws_evidence(view.verdict, evidence, at.wall)),
+    let whose = match &view.evidence {
+        Evidence::Local(_) => whose(End::Local),
+        Evidence::Aws(_) => whose(End::Aws),
     };
-    format!("{} by {whose}: {evidence}", view.verdict.as_str())
+    format!("{} by {whose}: {}", view.verdict.as_str(), view_evidence(view, inside_ip, at.wall))
+}
+
+/// `no reply from 169.254.10.1 since 03:12:03Z, …`: the evidence of a verdict; times of another day than `near` have their date.
+pub fn view_evidence(view: &View, inside_ip: Option<IpAddr>, near: Stamp) -> String {
+    match &view.evidence {
+        Evidence::Local(evidence) => local_evidence(view.verdict, evidence, inside_ip, near),
+        Evidence::Aws(evidence) => aws_evidence(view.verdict, evidence, near),
+    }
 }
 
 /// The end, in words.
@@ -210,14 +218,16 @@ fn why_aws(why: Why) -> String {
     }
 }
 
-fn milliseconds(duration: Duration) -> String {
+/// `11.9 ms`.
+pub fn milliseconds(duration: Duration) -> String {
     match duration.as_secs_f64() * 1e3 {
         short if short < 0.05 => "less than 0.1 ms".to_owned(),
         long => format!("{long:.1} ms"),
     }
 }
 
-fn percent(percent: f64) -> String {
+/// `0.5 %`.
+pub fn percent(percent: f64) -> String {
     if percent.fract() == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
 }
 
@@ -324,6 +334,15 @@ pub fn parent_words(parent: &ParentId) -> String {
     match parent.kind {
         ParentKind::Group | ParentKind::Uplink => format!("{} {}", parent.kind.as_str(), parent.name),
         ParentKind::Site => "the whole site".to_owned(),
+    }
+}
+
+/// What an incident or a silence is about: a connection by its name.
+pub fn scope_words(scope: &str, name: &str) -> String {
+    match scope {
+        "connection" => name.to_owned(),
+        "site" => "the whole site".to_owned(),
+        scope => format!("{scope} {name}"),
     }
 }
 

@@ -100,7 +100,11 @@ pub async fn settings(connections: &AwsConnections, config: &Config, configured:
 }
 
 /// The Region of a sink or connection that may have one of its `own`.
-async fn region(connections: &AwsConnections, config: &Config, own: Option<&Arc<str>>) -> Arc<str> {
+pub(super) async fn region(
+    connections: &AwsConnections,
+    config: &Config,
+    own: Option<&Arc<str>>,
+) -> Arc<str> {
     match own.or(config.aws.region.as_ref()) {
         Some(region) => Arc::clone(region),
         None => connections.default_region().await.unwrap_or_else(|| "".into()),

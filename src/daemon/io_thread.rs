@@ -1,5 +1,6 @@
 //! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. Its beat shows the driver that it is alive.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,13 +9,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
 use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
+use super::page;
 use super::prepare::{self, Preparing};
 use super::problems::{self, OffsetReporter};
 use super::reload::{self, Reloaded};
@@ -25,7 +27,7 @@ use crate::aws::poller::{self, Outlets};
 use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::domain::names::AwsPlace;
+use crate::domain::names::{AwsPlace, VpnId};
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
 use crate::domain::sensor::SenseRequest;
@@ -35,9 +37,12 @@ use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Component, Health, Problem};
 use crate::http::history::History;
 use crate::http::listener::{self, BindError};
+use crate::http::protection::{self, Finding, ProtectedBy, Protection, ProtectionFault};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
 use crate::http::silences::SilenceRequest;
+use crate::page::Links;
+use crate::page::live::{PageSources, StatusPages};
 use crate::probe::address;
 use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
@@ -59,12 +64,20 @@ pub(super) type Requests = (mpsc::Receiver<AwsRequest>, mpsc::Receiver<SenseRequ
 
 /// What was opened before this thread began.
 pub(super) struct Opened {
-    /// The listener, or why there is none yet.
-    pub(super) bound: Result<TcpListener, BindError>,
+    /// The listener.
+    pub(super) listener: OpenListener,
     /// The silences of the last run.
     pub(super) silences: Silences,
     /// The store's thread, to wait for at the end.
     pub(super) store: StoreThread,
+}
+
+/// The listener, as far as it could be opened.
+pub(super) struct OpenListener {
+    /// Itself, or why there is none yet.
+    pub(super) bound: Result<TcpListener, BindError>,
+    /// What protects it.
+    pub(super) protection: Protection,
 }
 
 /// Runs until a signal ends the daemon or the driver ends.
@@ -110,7 +123,7 @@ impl Signals {
 async fn work(
     mut context: IoContext,
     (requests, questions): Requests,
-    Opened { bound, silences, store }: Opened,
+    Opened { listener, silences, store }: Opened,
     mut signals: Signals,
 ) -> Exit {
     let started = clock::now();
@@ -120,8 +133,11 @@ async fn work(
     let (in_force, in_force_in) = watch::channel(configured(&context.config));
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
-    let sources = sources(&context, about_in, shown.clone());
-    spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
+    let (links, links_in) = watch::channel(Arc::default());
+    let pages = spawn_pages(&context, about_in.clone(), links_in, shown.clone(), &mut tasks);
+    let sources = sources(&context, about_in, shown.clone(), pages);
+    let renew = Arc::new(Notify::new());
+    spawn_listener(&context, listener, App::public(sources.clone()), &renew, &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
     let (mut reloads, silence_requests) = spawn_control(&context, sources, &mut tasks);
     context.spawn(&mut tasks, silences::keep(silences::Keeper::new(&context, silences), silence_requests));
@@ -141,6 +157,7 @@ async fn work(
         plan,
         sensors,
         about,
+        links,
         in_force,
     };
     let begun = tokio::select! {
@@ -176,6 +193,7 @@ async fn work(
                     () = signals.stop() => break false,
                     left = parts.adopt(&context, &mut tasks) => left,
                 });
+                renew.notify_one();
                 notifier.reloaded();
                 Reloaded::answer(&context.config, notes)
             }
@@ -205,6 +223,7 @@ struct Parts {
     plan: watch::Sender<Arc<Plan>>,
     sensors: watch::Sender<Arc<SensorSettings>>,
     about: watch::Sender<About>,
+    links: watch::Sender<Arc<BTreeMap<VpnId, Links>>>,
     in_force: watch::Sender<Configured>,
 }
 
@@ -220,6 +239,7 @@ impl Parts {
         let left = self.sinks.adopt(context, tasks).await;
         self.publishing.adopt(context, tasks);
         self.preparing.adopt(context, tasks);
+        self.links.send_replace(page::links(context).await);
         left
     }
 }
@@ -342,6 +362,7 @@ fn sources(
     context: &IoContext,
     about: watch::Receiver<About>,
     shown: watch::Receiver<ShownProblems>,
+    pages: Arc<StatusPages>,
 ) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
     Sources::new(
@@ -353,6 +374,7 @@ fn sources(
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
         history(context.store.clone()),
+        pages,
         Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
     )
 }
@@ -381,14 +403,40 @@ fn history(store: Store) -> Arc<History> {
     })
 }
 
+/// The pages for people, and the task that notices when they change.
+fn spawn_pages(
+    context: &IoContext,
+    about: watch::Receiver<About>,
+    links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    problems: watch::Receiver<ShownProblems>,
+    tasks: &mut JoinSet<()>,
+) -> Arc<StatusPages> {
+    let sources = PageSources {
+        status: context.status.clone(),
+        problems,
+        records: context.records.clone(),
+        about,
+        links,
+        now: clock::now,
+    };
+    let (pages, noticing) = StatusPages::new(sources, page::history(context.store.clone()));
+    tasks.spawn(noticing);
+    pages
+}
+
 fn spawn_listener(
     context: &IoContext,
-    bound: Result<TcpListener, BindError>,
+    OpenListener { bound, protection }: OpenListener,
     app: App,
+    renew: &Arc<Notify>,
     tasks: &mut JoinSet<()>,
 ) {
     let health = context.health.clone();
     let ends = context.until_driver_ends();
+    let (protection, protection_in) = watch::channel(protection);
+    let files = context.config.http.protection.clone();
+    let report = report_protection(context.health.clone());
+    context.spawn(tasks, protection::renew(files, protection, Arc::clone(renew), report));
     tasks.spawn(async move {
         tokio::pin!(ends);
         let listener = match bound {
@@ -398,8 +446,27 @@ fn spawn_listener(
                 () = &mut ends => return,
             },
         };
-        server::serve(listener, app, Limits::TCP, ends).await;
+        server::serve(listener, app, protection_in, Limits::TCP, ends).await;
     });
+}
+
+/// States what the listener's files were found to be.
+fn report_protection(health: Health) -> impl FnMut(ProtectedBy, Finding) + Send {
+    move |part, finding| {
+        let component = match part {
+            ProtectedBy::Certificate => Component::ListenerCertificate,
+            ProtectedBy::Token => Component::ListenerToken,
+        };
+        let problem = match finding {
+            Finding::Sound => {
+                health.clear(&component);
+                return;
+            }
+            Finding::Unusable(fault) => Problem::listener_file_failing(ProtectionFault { part, fault }),
+            Finding::Expires(at) => Problem::certificate_expiring(at, clock::wall()),
+        };
+        health.set(component, problem);
+    }
 }
 
 /// `/readyz` cannot be asked meanwhile, so the journal and systemd's status line report the problem.
@@ -425,7 +492,9 @@ fn spawn_control(
         match listener::bind_socket(&path) {
             Ok(listener) => {
                 let app = App::control(sources, reloads, silences);
-                tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
+                // Its directory and mode protect it.
+                let open = watch::channel(Protection::default()).1;
+                tasks.spawn(server::serve(listener, app, open, limits, context.until_driver_ends()));
             }
             Err(error) => {
                 Notice::ControlSocketFailing { why: &error.to_string() }

@@ -11,6 +11,7 @@
 mod present;
 mod recalled;
 mod said;
+mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::domain::verdict::Assessment;
 pub use self::present::{Present, TunnelNow};
 pub use self::recalled::{Carries, Happened, Recalled, TunnelThen, What};
 pub use self::said::Said;
+pub use self::spans::{Span, Spans, State};
 
 /// Which part of the past is wanted: from a time until now, or until a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

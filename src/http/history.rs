@@ -4,7 +4,6 @@
 //! It is made part by part as the client reads it: no more than two parts are in memory, however long it is.
 
 use std::convert::Infallible;
-use std::io::{BufRead, Read as _};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::client::{self, Server};
+use super::client::{Answer, Client};
 use super::history_lines::{self, HistoryError, LineReader, stamp};
 use crate::clock::rfc3339;
 use crate::domain::status::Status;
@@ -27,8 +26,8 @@ pub const HISTORY_PATH: &str = "/history";
 /// The longest wait of a command: 90 days of ten thousand outages take about a second.
 pub const HISTORY_PATIENCE: Duration = Duration::from_secs(60);
 
-/// An incident's line with its whole timeline takes about 50 KB.
-const LINE_MAX: u64 = 4 * 1024 * 1024;
+/// The longest history: the store keeps 64 MB, and a line takes about as much as its row.
+const HISTORY_MAX: u64 = 256 * 1024 * 1024;
 
 /// What is remembered, part by part; `Err` for an operator, and nothing after it.
 pub type Parts = mpsc::Receiver<Result<Vec<Entry>, String>>;
@@ -134,46 +133,28 @@ fn decoded(value: &str) -> Result<String, String> {
 /// # Errors
 /// There is no answer within `patience`, it is not a history, or it was cut short.
 pub fn ask(
-    server: &Server,
+    client: &Client,
     since: Stamp,
     minutes: bool,
     patience: Duration,
     take: impl FnMut(Entry),
 ) -> Result<Present, HistoryError> {
     let path = format!("GET {HISTORY_PATH}?since={}&minutes={minutes}", rfc3339(since));
-    let mut answer = client::open(server, &path, patience)?;
-    if answer.code != 200 {
-        let mut body = String::new();
-        // What can be read of it is enough.
-        let _cut = answer.body.by_ref().take(1024).read_to_string(&mut body);
-        return Err(HistoryError::Refused { code: answer.code, body });
+    let Answer { code, body } = client.clone().reading_at_most(HISTORY_MAX).ask(&path, patience)?;
+    if code != 200 {
+        return Err(HistoryError::Refused { code, body: body.chars().take(1000).collect() });
     }
-    read(&mut answer.body, take).map_err(|error| match error {
-        ReadError::Broken(source) => HistoryError::Client(client::broken(server, patience, source)),
-        ReadError::History(error) => error,
-    })
+    read(&body, take)
 }
 
-enum ReadError {
-    Broken(std::io::Error),
-    History(HistoryError),
-}
-
-fn read(lines: &mut impl BufRead, mut take: impl FnMut(Entry)) -> Result<Present, ReadError> {
+fn read(lines: &str, mut take: impl FnMut(Entry)) -> Result<Present, HistoryError> {
     let mut reader = LineReader::default();
-    let mut line = String::new();
-    loop {
-        line.clear();
-        let length = lines.by_ref().take(LINE_MAX).read_line(&mut line).map_err(ReadError::Broken)?;
-        if length == 0 {
-            return reader.end().map_err(ReadError::History);
-        }
-        // Without its end it was cut short, or is longer than any.
-        let Some(text) = line.strip_suffix('\n') else {
-            return Err(ReadError::History(HistoryError::CutShort));
-        };
-        reader.line(text).map_err(ReadError::History)?.into_iter().for_each(&mut take);
+    for line in lines.split_inclusive('\n') {
+        // Without its end it was cut short.
+        let line = line.strip_suffix('\n').ok_or(HistoryError::CutShort)?;
+        reader.line(line)?.into_iter().for_each(&mut take);
     }
+    reader.end()
 }
 
 #[cfg(test)]
@@ -210,11 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_to_its_last_line_and_no_further_than_a_line_may_be_long() {
-        let read = |text: &str| match read(&mut text.as_bytes(), |_| {}) {
+    fn a_body_is_read_to_its_last_line() {
+        let read = |text: &str| match read(text, |_| {}) {
             Ok(present) => present.site.to_string(),
-            Err(ReadError::History(error)) => error.to_string(),
-            Err(ReadError::Broken(error)) => format!("broken: {error}"),
+            Err(error) => error.to_string(),
         };
         let head = r#"{"entry":"history","version":1,"site":"milan-1","at":"2026-12-01T00:00:00Z"}"#;
         assert_eq!(read(&format!("{head}\n{{\"end\":true}}\n")), "milan-1");
@@ -222,7 +202,5 @@ mod tests {
             assert_eq!(read(&cut), "the history was cut short; try again", "{cut}");
         }
         assert_eq!(read("<html>\n"), "this is no history of bothends");
-        let endless = format!("{head}\n{}", "x".repeat(5 * 1024 * 1024));
-        assert_eq!(read(&endless), "the history was cut short; try again");
     }
 }

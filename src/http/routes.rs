@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::history::{self, HISTORY_PATH, History};
 use super::listener::Caller;
+use super::pages::{self, Pages};
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
 use crate::clock;
@@ -59,6 +60,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// Reads what is remembered.
     pub history: Arc<History>,
+    /// Renders the pages for people.
+    pub pages: Arc<dyn Pages>,
     /// The names allowed in the `Host` header.
     pub hosts: Hosts,
     /// Both clocks; tests replace it.
@@ -80,9 +83,10 @@ impl Sources {
         about: watch::Receiver<About>,
         metrics: Arc<Metrics>,
         history: Arc<History>,
+        pages: Arc<dyn Pages>,
         hosts: Hosts,
     ) -> Self {
-        Self { status, problems, records, about, metrics, history, hosts, now: clock::now }
+        Self { status, problems, records, about, metrics, history, pages, hosts, now: clock::now }
     }
 
     fn status(&self) -> Arc<Status> {
@@ -106,13 +110,16 @@ impl App {
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
         let router = Router::new()
+            .route("/", get(pages::site))
+            .route("/vpn/{id}", get(pages::vpn))
+            .route("/events", get(pages::events))
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/status", get(status))
             .route(HISTORY_PATH, get(history))
             .fallback(|| async {
-                text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz, /status or /history\n")
+                text(StatusCode::NOT_FOUND, "try /, /metrics, /healthz, /readyz, /status or /history\n")
             })
             .with_state(sources);
         Self { router, hosts }
@@ -127,6 +134,12 @@ impl App {
         let Self { router, hosts } = Self::public(sources);
         let router = router.route("/reload", post(move || reload(reloads.clone())));
         Self { router: router.merge(silences::routes(silences)), hosts }
+    }
+
+    /// These routes, for tests of how answers are served.
+    #[cfg(test)]
+    pub(super) fn of_tests(router: Router) -> Self {
+        Self { router, hosts: Arc::default() }
     }
 
     /// Answers one request.

@@ -712,7 +712,8 @@ fn connection_links(id: &VpnId, vpn: Option<&VpnSettings>) -> Vec<Link> {
     vpn.filter(|vpn| !vpn.region.is_empty()).map(|vpn| console(id, &vpn.region)).into_iter().collect()
 }
 
-fn console(vpn: &VpnId, region: &str) -> Link {
+/// The connection's page in the AWS console.
+pub fn console(vpn: &VpnId, region: &str) -> Link {
     Link {
         title: "VPN connection in the AWS console".to_owned(),
         url: format!("{}/vpc/home?region={region}#VpnConnectionDetails:VpnConnectionId={vpn}", host(region)),

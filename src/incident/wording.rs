@@ -438,7 +438,7 @@ fn named(name: &str, id: &TunnelId) -> String {
 }
 
 /// Both ends together, in words.
-pub(super) const fn both_words(assessment: Assessment, carrying: Carrying) -> &'static str {
+pub const fn both_words(assessment: Assessment, carrying: Carrying) -> &'static str {
     match assessment {
         Assessment::Down if matches!(carrying, Carrying::NotCarrying(NotCarrying::BgpDown)) => {
             "BGP is down, although IPsec works: nothing flows over it"

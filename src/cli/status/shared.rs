@@ -1,7 +1,7 @@
 //! What several connections share, what is silenced, and what is not sent, in words.
 
 use super::times::short;
-use crate::catalogue::phrases::parent_words;
+use crate::catalogue::phrases::{parent_words, scope_words};
 use crate::cli::terminal::line;
 use crate::domain::scope::Scope;
 use crate::http::status_json::{ChildJson, ParentJson, PhasesJson, SilenceJson};
@@ -49,15 +49,6 @@ pub(super) fn silence_line(silence: &SilenceJson, at: &str) -> String {
     let when = if *active { format!("until {until}") } else { format!("planned, {from} to {until}") };
     let weekly = weekly.as_ref().map(|zone| format!(", every week ({zone})")).unwrap_or_default();
     format!("{id}: {}, {when}{weekly}: {reason} (added by uid {by})", scope_words(scope, name))
-}
-
-/// What an incident or a silence is about: a connection by its name.
-pub(super) fn scope_words(scope: &str, name: &str) -> String {
-    match scope {
-        "connection" => name.to_owned(),
-        "site" => "the whole site".to_owned(),
-        scope => format!("{scope} {name}"),
-    }
 }
 
 /// Why an incident is not sent: `explained by uplink wan1`, `silence 3`.

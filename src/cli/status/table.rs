@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::shared::{parent_line, render_children, scope_words, silence_line, standing, withheld_words};
+use super::shared::{parent_line, render_children, silence_line, standing, withheld_words};
 use super::times::short;
+use crate::catalogue::phrases::scope_words;
 use crate::cli::terminal::{aligned, line};
 use crate::http::status_json::{
     AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, ProblemJson, QualityJson,

@@ -1,20 +1,33 @@
 //! `/status` → one word for the whole gateway. docs/exit-codes.md documents it.
 
-use super::shared::scope_words;
-use crate::http::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
+use super::status_json::{ParentJson, StatusJson, TunnelJson, VpnJson};
+use crate::catalogue::phrases::{count, scope_words};
 use crate::process::Exit;
 
 /// The result for a monitoring system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) level: Level,
+pub struct Summary {
+    /// The worst that applies.
+    pub level: Level,
     /// Why, the most important first; empty if all is well.
-    pub(super) reasons: Vec<String>,
+    pub reasons: Vec<String>,
+}
+
+impl Summary {
+    /// The most important reason, and how many more there are; if all is well, what is watched.
+    pub fn sentence(&self, status: &StatusJson) -> String {
+        let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+        match self.reasons.as_slice() {
+            [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
+            [first] => first.clone(),
+            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+        }
+    }
 }
 
 /// From worst to best; the first that applies counts. A known degradation ranks before an unknown state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
+pub enum Level {
     /// A connection carries nothing.
     Down,
     /// Redundancy is lost, the ends disagree, an active tunnel is degraded, or the daemon has a problem.
@@ -26,7 +39,8 @@ pub(super) enum Level {
 }
 
 impl Level {
-    pub(super) const fn word(self) -> &'static str {
+    /// In capital letters, as monitoring systems write states.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Down => "DOWN",
             Self::Degraded => "DEGRADED",
@@ -35,7 +49,8 @@ impl Level {
         }
     }
 
-    pub(super) const fn exit(self) -> Exit {
+    /// The exit code of `bothends status`.
+    pub const fn exit(self) -> Exit {
         match self {
             Self::Down => Exit::Down,
             Self::Degraded => Exit::BadNews,
@@ -45,7 +60,8 @@ impl Level {
     }
 }
 
-pub(super) fn summary(status: &StatusJson) -> Summary {
+/// The level of the site, and why.
+pub fn summary(status: &StatusJson) -> Summary {
     let parents: Vec<_> = status.parents.iter().filter_map(|parent| of_parent(parent, status)).collect();
     let of_vpns = status.vpns.iter().filter_map(|vpn| {
         let (level, reason) = of_vpn(vpn, status)?;
@@ -107,7 +123,8 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
+/// The level of one connection, and why; `None` if it is healthy.
+pub fn of_vpn(vpn: &VpnJson, status: &StatusJson) -> Option<(Level, String)> {
     let name = if vpn.name == vpn.id { vpn.id.clone() } else { format!("{} ({})", vpn.name, vpn.id) };
     let used: Vec<&TunnelJson> = vpn.tunnels.iter().filter(|tunnel| tunnel.role != "unused").collect();
     // On the standby host of a pair the tunnels are absent, and the other host monitors them.

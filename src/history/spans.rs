@@ -1,0 +1,375 @@
+//! What was so of each tunnel at each moment of a period: entries and the present become spans without gaps.
+//!
+//! | what is remembered | the time in question is |
+//! |---|---|
+//! | it lies in no period of watching | unobserved |
+//! | it lies in two: the clock was set back, and nobody knows which entry speaks of which | unobserved |
+//! | it lies before the first change of a run, or of what a change is about | what that change was *from* |
+//! | it lies after a change whose `to` is the next one's `from`, or that has no next one | that `to` |
+//! | it lies between changes that do not follow from each other | unobserved |
+//! | it lies in the run of the present, and nothing has changed | as it is now |
+//! | it lies in an earlier run in which the tunnel changed, but not in this | as a run begins: unknown, blind |
+//! | it lies in an earlier run in which nothing of the tunnel changed | unobserved |
+//!
+//! Without a change a tunnel has no cause and is not silenced. The order of the entries does not matter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Change, Entry, Period, Present, Said, TunnelNow};
+use crate::domain::cause::Cause;
+use crate::domain::names::{End, TunnelId};
+use crate::domain::silence::SilenceId;
+use crate::domain::time::Stamp;
+use crate::domain::verdict::Assessment;
+
+/// A run that ends this shortly before the present is the present's: its end is written once a minute.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(120);
+
+/// What was so of every tunnel over a period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spans {
+    period: Period,
+    tunnels: BTreeMap<TunnelId, Vec<Span>>,
+}
+
+/// A stretch of time in which nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// When.
+    pub period: Period,
+    /// What was so; `None`: it was not observed.
+    pub state: Option<State>,
+}
+
+/// What was so of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    /// What our end said.
+    pub local: Said,
+    /// What AWS said, as far as we knew.
+    pub aws: Said,
+    /// Both together.
+    pub assessment: Assessment,
+    /// Why it did not work; `None` where nothing was wrong, or where that was not recorded.
+    pub cause: Option<Cause>,
+    /// The silence that covered it.
+    pub silence: Option<SilenceId>,
+}
+
+impl Period {
+    /// How long it is; zero if its end lies before its beginning.
+    pub fn length(&self) -> Duration {
+        self.until.since(self.from)
+    }
+
+    /// What both have in common, if anything.
+    pub fn overlap(&self, other: Self) -> Option<Self> {
+        let both = Self { from: self.from.max(other.from), until: self.until.min(other.until) };
+        (both.from < both.until).then_some(both)
+    }
+}
+
+impl Spans {
+    /// Reads the history. Entries from before `period` help: they say what was so at its beginning. `present` is what is so now; offline
+    /// it has no tunnels.
+    pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>, present: &Present, period: Period) -> Self {
+        let mut watched = BTreeMap::new();
+        let mut changes: BTreeMap<&TunnelId, Vec<(Stamp, &Change)>> = BTreeMap::new();
+        for entry in entries {
+            match entry {
+                Entry::Watched(run) => {
+                    let until = watched.entry(run.from).or_insert(run.until);
+                    *until = run.until.max(*until);
+                }
+                Entry::Change { at, tunnel, change } => {
+                    changes.entry(tunnel).or_default().push((*at, change));
+                }
+                Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => {}
+            }
+        }
+        let now: BTreeMap<&TunnelId, &TunnelNow> =
+            present.tunnels.iter().map(|tunnel| (&tunnel.id, tunnel)).collect();
+        for id in now.keys() {
+            changes.entry(id).or_default();
+        }
+        let mut runs = runs(&watched);
+        if let Some(last) = runs.last_mut().filter(|_| !now.is_empty()) {
+            last.running = last.period.until + WRITTEN_WITHIN >= present.at && last.period.from <= present.at;
+        }
+        let tunnels = changes.into_iter().map(|(id, mut changes)| {
+            changes.sort_by_key(|(at, _)| *at);
+            let now = Now { at: present.at, tunnel: now.get(id).copied() };
+            (id.clone(), spans_of(&changes, &runs, now, period))
+        });
+        Self { period, tunnels: tunnels.collect() }
+    }
+
+    /// The period that was asked for.
+    pub const fn period(&self) -> Period {
+        self.period
+    }
+
+    /// The spans of a tunnel, oldest first: each begins where the one before ends, the first at the beginning of the period, the last ends
+    /// at its end. None for a tunnel that the history does not know.
+    pub fn tunnel(&self, id: &TunnelId) -> &[Span] {
+        self.tunnels.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Every tunnel of the history or the present, in the order of their ids.
+    pub fn tunnels(&self) -> impl Iterator<Item = (&TunnelId, &[Span])> {
+        self.tunnels.iter().map(|(id, spans)| (id, spans.as_slice()))
+    }
+}
+
+/// A part of a run of the daemon that is of no other run as well.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    period: Period,
+    /// Where the next thing begins that may have changes of its own.
+    next: Option<Stamp>,
+    /// Whether it begins with the start of the daemon.
+    is_whole: bool,
+    /// Whether it lasts.
+    running: bool,
+}
+
+/// What belongs to one run alone, oldest first.
+fn runs(watched: &BTreeMap<Stamp, Stamp>) -> Vec<Run> {
+    let mut edges: Vec<(Stamp, i32)> = Vec::with_capacity(watched.len() * 2);
+    for (from, until) in watched.iter().filter(|(from, until)| from < until) {
+        edges.extend([(*from, 1), (*until, -1)]);
+    }
+    edges.sort_unstable();
+    let (mut covered, mut runs, mut begun) = (0, Vec::<Run>::new(), None);
+    for (at, step) in edges {
+        if let Some(from) = begun.filter(|from| *from < at)
+            && covered == 1
+        {
+            let period = Period { from, until: at };
+            runs.push(Run { period, next: None, is_whole: watched.contains_key(&from), running: false });
+        }
+        // What comes from here on is of two runs, and says nothing of the one before.
+        if let Some(last) = runs.last_mut().filter(|_| covered == 1 && step > 0) {
+            last.next = last.next.or(Some(at));
+        }
+        covered += step;
+        begun = Some(at);
+    }
+    let begins: Vec<Stamp> = runs.iter().skip(1).map(|run| run.period.from).collect();
+    for (run, next) in runs.iter_mut().zip(begins) {
+        run.next = Some(run.next.map_or(next, |own| own.min(next)));
+    }
+    runs
+}
+
+/// The present as far as it is about one tunnel.
+#[derive(Debug, Clone, Copy)]
+struct Now<'a> {
+    at: Stamp,
+    /// `None`: it is not in the configuration.
+    tunnel: Option<&'a TunnelNow>,
+}
+
+/// The spans of one tunnel; its changes are in the order of time.
+fn spans_of(changes: &[(Stamp, &Change)], runs: &[Run], now: Now<'_>, period: Period) -> Vec<Span> {
+    let mut spans = Sequence { spans: Vec::new(), filled: period.from, period };
+    for run in runs.iter().filter(|run| run.period.overlap(period).is_some()) {
+        let begin = changes.partition_point(|(at, _)| *at < run.period.from);
+        let end = run.next.map_or(changes.len(), |next| changes.partition_point(|(at, _)| *at < next));
+        let changes = changes.get(begin..end.max(begin)).unwrap_or_default();
+        let tracks = Tracks::of(changes, *run, now);
+        tracks.sweep(run.period, |part, state| spans.add(part, state));
+    }
+    spans.finish()
+}
+
+/// Spans as they are put together.
+struct Sequence {
+    spans: Vec<Span>,
+    filled: Stamp,
+    period: Period,
+}
+
+impl Sequence {
+    fn add(&mut self, part: Period, state: Option<State>) {
+        let Some(part) = part.overlap(Period { from: self.filled, until: self.period.until }) else { return };
+        self.push(Period { from: self.filled, until: part.from }, None);
+        self.push(part, state);
+        self.filled = part.until;
+    }
+
+    fn push(&mut self, period: Period, state: Option<State>) {
+        if period.from >= period.until {
+            return;
+        }
+        match self.spans.last_mut() {
+            Some(last) if last.state == state => last.period.until = period.until,
+            Some(_) | None => self.spans.push(Span { period, state }),
+        }
+    }
+
+    fn finish(mut self) -> Vec<Span> {
+        self.push(Period { from: self.filled, until: self.period.until }, None);
+        self.spans
+    }
+}
+
+/// One thing that changes, over one run: since when it was what, oldest first; `None` where that is not recorded.
+type Track<T> = Vec<(Stamp, Option<T>)>;
+
+/// A change, or several at one moment: what was so before, and since.
+#[derive(Debug, Clone, Copy)]
+struct Link<T> {
+    at: Stamp,
+    from: Option<T>,
+    to: Option<T>,
+}
+
+/// What changes of a tunnel, over one run.
+struct Tracks {
+    local: Track<Said>,
+    aws: Track<Said>,
+    assessment: Track<Assessment>,
+    cause: Track<Option<Cause>>,
+    silence: Track<Option<SilenceId>>,
+}
+
+impl Tracks {
+    fn of(changes: &[(Stamp, &Change)], run: Run, now: Now<'_>) -> Self {
+        let (mut local, mut aws, mut assessment) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cause, mut silence) = (Vec::new(), Vec::new());
+        for (at, change) in changes {
+            match change {
+                Change::Verdict { end: End::Local, from, to } => local.push((*at, *from, *to)),
+                Change::Verdict { end: End::Aws, from, to } => aws.push((*at, *from, *to)),
+                Change::Assessment { from, to } => assessment.push((*at, *from, *to)),
+                Change::Cause { from, to } => cause.push((*at, *from, *to)),
+                Change::Silenced { from, to } => silence.push((*at, *from, *to)),
+            }
+        }
+        let (mut local, mut aws, mut assessment) = (links(&local), links(&aws), links(&assessment));
+        let (mut cause, mut silence) = (links(&cause), links(&silence));
+        let is_start = run.is_whole && is_start(&local, &aws, &assessment);
+        match now.tunnel {
+            Some(tunnel) if run.running => {
+                anchor(&mut local, now.at, Some(tunnel.local));
+                anchor(&mut aws, now.at, Some(tunnel.aws));
+                anchor(&mut assessment, now.at, Some(tunnel.assessment));
+                anchor(&mut cause, now.at, Some(tunnel.cause));
+                anchor(&mut silence, now.at, Some(tunnel.silenced));
+            }
+            // What left the configuration is not watched since its last change.
+            None if run.running && !local.is_empty() => anchor(&mut local, now.at, None),
+            None if run.running && !aws.is_empty() => anchor(&mut aws, now.at, None),
+            Some(_) | None => {}
+        }
+        let from = run.period.from;
+        Self {
+            local: track(&local, from, is_start.then_some(Said::Unknown)),
+            aws: track(&aws, from, is_start.then_some(Said::Unknown)),
+            assessment: track(&assessment, from, is_start.then_some(Assessment::Blind)),
+            cause: track(&cause, from, Some(None)),
+            silence: track(&silence, from, Some(None)),
+        }
+    }
+
+    /// Hands out the run, part by part.
+    fn sweep(&self, run: Period, mut each: impl FnMut(Period, Option<State>)) {
+        let Self { local, aws, assessment, cause, silence } = self;
+        let mut at = run.from;
+        let (mut local, mut aws, mut assessment) =
+            (Cursor::of(local), Cursor::of(aws), Cursor::of(assessment));
+        let (mut cause, mut silence) = (Cursor::of(cause), Cursor::of(silence));
+        while at < run.until {
+            let (local, next_local) = local.at(at);
+            let (aws, next_aws) = aws.at(at);
+            let (assessment, next_assessment) = assessment.at(at);
+            let (cause, next_cause) = cause.at(at);
+            let (silence, next_silence) = silence.at(at);
+            let state = match (local, aws, assessment, silence) {
+                (Some(local), Some(aws), Some(assessment), Some(silence)) => {
+                    Some(State { local, aws, assessment, cause: cause.flatten(), silence })
+                }
+                (None, _, _, _) | (_, None, _, _) | (_, _, None, _) | (_, _, _, None) => None,
+            };
+            let next = [next_local, next_aws, next_assessment, next_cause, next_silence];
+            let until = next.into_iter().flatten().min().map_or(run.until, |next| next.min(run.until));
+            each(Period { from: at, until }, state);
+            at = until;
+        }
+    }
+}
+
+/// Goes along a track.
+struct Cursor<'a, T> {
+    rest: &'a [(Stamp, Option<T>)],
+    so: Option<T>,
+}
+
+impl<'a, T: Copy> Cursor<'a, T> {
+    const fn of(track: &'a [(Stamp, Option<T>)]) -> Self {
+        Self { rest: track, so: None }
+    }
+
+    /// What is so at a moment that is not before the last one asked for, and when that changes.
+    fn at(&mut self, at: Stamp) -> (Option<T>, Option<Stamp>) {
+        while let Some(((since, so), rest)) = self.rest.split_first()
+            && *since <= at
+        {
+            (self.so, self.rest) = (*so, rest);
+        }
+        (self.so, self.rest.first().map(|(since, _)| *since))
+    }
+}
+
+/// Whether these begin as a run does, and not in the midst of one.
+fn is_start(local: &[Link<Said>], aws: &[Link<Said>], assessment: &[Link<Assessment>]) -> bool {
+    let ends: Vec<_> = [local, aws].into_iter().filter_map(<[_]>::first).collect();
+    let unknown = ends.iter().all(|first| first.from == Some(Said::Unknown));
+    let blind = assessment.first().is_none_or(|first| first.from == Some(Assessment::Blind));
+    unknown && blind && !(ends.is_empty() && assessment.is_empty())
+}
+
+/// What is so now is a link of the chain, too.
+fn anchor<T: Copy>(links: &mut Vec<Link<T>>, at: Stamp, so: Option<T>) {
+    let place = links.partition_point(|link| link.at <= at);
+    links.insert(place, Link { at, from: so, to: so });
+}
+
+/// Changes in the order of time, those of one moment as one.
+fn links<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Vec<Link<T>> {
+    changes.chunk_by(|(a, ..), (b, ..)| a == b).filter_map(link).collect()
+}
+
+/// The changes of one moment, in whatever order they were: what is left more often than it is entered was so before. `None`: they end
+/// where they began, and say nothing of before and after.
+fn link<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Option<Link<T>> {
+    let (at, ..) = changes.first()?;
+    let mut balance: BTreeMap<T, i64> = BTreeMap::new();
+    for (_, from, to) in changes {
+        *balance.entry(*from).or_default() += 1;
+        *balance.entry(*to).or_default() -= 1;
+    }
+    balance.retain(|_, count| *count != 0);
+    let one = |wanted: i64| balance.iter().find(|(_, count)| **count == wanted).map(|(so, _)| *so);
+    match balance.len() {
+        0 => None,
+        2 => Some(Link { at: *at, from: one(1), to: one(-1) }),
+        _ => Some(Link { at: *at, from: None, to: None }),
+    }
+}
+
+/// What was so along these links, from the beginning of a run.
+fn track<T: Copy + Ord>(links: &[Link<T>], from: Stamp, at_start: Option<T>) -> Track<T> {
+    let begin = links.first().map_or(at_start, |first| first.from);
+    let nexts = links.iter().skip(1).map(Some).chain([None]);
+    let since = links.iter().zip(nexts).map(|(link, next)| {
+        let so = link.to.filter(|to| next.is_none_or(|next| next.from == Some(*to)));
+        (link.at, so)
+    });
+    [(from, begin)].into_iter().chain(since).collect()
+}
+
+#[cfg(test)]
+mod tests;
