@@ -21,6 +21,7 @@ pub mod probe;
 pub mod process;
 pub mod publish;
 pub mod records;
+pub mod report;
 pub mod sensors;
 pub mod settings;
 pub mod silences;
