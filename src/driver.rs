@@ -168,12 +168,14 @@ const fn is_news(fact: &Fact) -> bool {
         Fact::CauseChanged { .. }
         | Fact::EchoEnded { .. }
         | Fact::TicksSkipped { .. }
+        | Fact::Watched { .. }
         | Fact::RollupReady(_)
         | Fact::CouldVote { .. } => false,
         Fact::Suspicion { .. }
         | Fact::ViewChanged { .. }
         | Fact::AssessmentChanged { .. }
         | Fact::QualityChanged { .. }
+        | Fact::SilencedChanged { .. }
         | Fact::SeenUp(_)
         | Fact::IncidentPending { .. }
         | Fact::IncidentAverted { .. }

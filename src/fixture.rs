@@ -285,6 +285,7 @@ pub(crate) fn status() -> Status {
             accepted_routes: None,
             maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Down, false)],
+            silenced: None,
         },
         TunnelStatus {
             diagnosis: None,
@@ -311,6 +312,7 @@ pub(crate) fn status() -> Status {
             accepted_routes: None,
             maintenance: MaintenanceState::NotAsked,
             checks: vec![check(Verdict::Up, false)],
+            silenced: None,
         },
     ];
     let source = SourceId {

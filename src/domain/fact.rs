@@ -16,6 +16,7 @@ use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
 use super::scope::Scope;
 use super::side::Side;
+use super::silence::SilenceId;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
@@ -94,6 +95,17 @@ pub enum Fact {
         from: Quality,
         /// The quality since.
         to: Quality,
+        /// When.
+        at: Now,
+    },
+    /// Another silence covers a tunnel, or none does any more.
+    SilencedChanged {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// The silence before; `None` at the start of a run, whether one was in force or not.
+        from: Option<SilenceId>,
+        /// The silence since.
+        to: Option<SilenceId>,
         /// When.
         at: Now,
     },
@@ -178,6 +190,12 @@ pub enum Fact {
         /// What is known since.
         to: MaintenanceState,
         /// When.
+        at: Now,
+    },
+    /// The core has watched without a break until now, since the start or the last of these; a gap is a [`Self::Resumed`] before
+    /// it. There is one at the start, with each minute's rollups, and at the end.
+    Watched {
+        /// Until when.
         at: Now,
     },
     /// A minute of a tunnel is complete.

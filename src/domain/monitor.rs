@@ -22,7 +22,7 @@ use super::request::{AwsRequest, Request, ViewsRequest};
 use super::rollup::Minutes;
 use super::scope::{ParentId, Scope};
 use super::sensor::Sensed;
-use super::silence::Silence;
+use super::silence::{Silence, SilenceId};
 use super::status::Status;
 use super::time::{self, Calendar};
 use super::time::{Moment, Now, Stamp};
@@ -136,6 +136,7 @@ impl Monitor {
             said: Vec::new(),
             ..remembered
         };
+        monitor.fx.facts.push_back(Fact::Watched { at: now });
         monitor.after(now);
         monitor
     }
@@ -197,6 +198,7 @@ impl Monitor {
     /// separately.
     pub fn close(&mut self) {
         self.fx.facts.extend(self.minutes.rest().into_iter().map(Fact::RollupReady));
+        self.fx.facts.push_back(Fact::Watched { at: self.last_called });
     }
 
     /// When to call [`Self::handle_timeout`], and why.
@@ -421,6 +423,7 @@ impl Monitor {
             }
         }
         self.parents.judge(vpns, &self.connections, now);
+        self.note_silences(vpns, now);
         for vpn in vpns {
             let Some(connection) = self.connections.get_mut(vpn) else { continue };
             let cut_off = is_cut_off(connection, &self.sources);
@@ -444,6 +447,25 @@ impl Monitor {
                 polling.hurry();
             }
             self.set_source_timer(&source, now.mono);
+        }
+    }
+
+    /// Reports which silences cover the tunnels of these connections.
+    fn note_silences(&mut self, vpns: &BTreeSet<VpnId>, now: Now) {
+        for vpn in vpns {
+            let Some(connection) = self.connections.get(vpn) else { continue };
+            if self.silences.is_empty() && connection.tunnels().iter().all(|it| it.silenced().is_none()) {
+                continue;
+            }
+            let by = |tunnel: &Tunnel| {
+                withholding::silence_of(tunnel, connection, &self.parents, &self.silences, now)
+                    .filter(|_| tunnel.plan().is_used())
+            };
+            let by: Vec<Option<SilenceId>> = connection.tunnels().iter().map(by).collect();
+            let Some(connection) = self.connections.get_mut(vpn) else { continue };
+            for (tunnel, by) in connection.tunnels_mut().zip(by) {
+                tunnel.silence(by, now, &mut self.fx);
+            }
         }
     }
 
@@ -804,6 +826,7 @@ impl Monitor {
         }
         if now.wall >= minute + self.settle_after() {
             self.fx.facts.extend(self.votes.drain(..));
+            self.fx.facts.push_back(Fact::Watched { at: now });
         }
         // The date may have jumped over the beginning or end of a silence.
         let as_of = self.silences_as_of;

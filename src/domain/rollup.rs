@@ -174,6 +174,17 @@ impl Rollup {
         let asked = self.replies + self.late + self.lost;
         (asked > 0).then(|| f64::from(self.lost) * 100.0 / f64::from(asked))
     }
+
+    /// The median round trip, as exact as its bin; `None` if nothing was answered.
+    pub fn median_rtt(&self) -> Option<Duration> {
+        let answered: u64 = self.rtt.iter().map(|bin| u64::from(bin.count)).sum();
+        let mut below = 0;
+        let half = self.rtt.iter().find(|bin| {
+            below += u64::from(bin.count);
+            below * 2 >= answered
+        });
+        half.filter(|_| answered > 0).map(|bin| bin.mean)
+    }
 }
 
 #[cfg(test)]
@@ -255,6 +266,19 @@ mod tests {
         assert_eq!(both(&[Assessment::Blind]), None);
         assert_eq!(both(&[Assessment::Blind, Assessment::Unconfirmed(End::Local)]), Some(false));
         assert_eq!(both(&[Assessment::Down, Assessment::Healthy]), Some(true));
+    }
+
+    #[test]
+    fn the_median_is_the_mean_of_the_bin_in_which_it_lies() {
+        let mut minutes = Minutes::default();
+        for millis in [1, 20, 20, 20, 900] {
+            let rtt = Duration::from_millis(millis);
+            minutes.echo_ended(&tunnel(), Stamp::default(), Outcome::Reply { rtt });
+        }
+        let rollup = only(&mut minutes);
+        assert_eq!(rollup.median_rtt(), Some(Duration::from_millis(20)));
+        let lost = Rollup { rtt: Vec::new(), ..Rollup::clone(&rollup) };
+        assert_eq!(lost.median_rtt(), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::quality::{Measured, Quality};
 use super::scope::ParentId;
 use super::sensor::{Finding, SensorKind};
-use super::silence::Silence;
+use super::silence::{Silence, SilenceId};
 use super::time::Now;
 use super::verdict::{Assessment, Verdict, View};
 
@@ -158,6 +158,8 @@ pub struct TunnelStatus {
     pub diagnosed_since: Now,
     /// Its sensors.
     pub sensors: Vec<SensorStatus>,
+    /// The silence that covers it.
+    pub silenced: Option<SilenceId>,
 }
 
 /// One check.

@@ -23,6 +23,7 @@ use super::quality::{Quality, QualityWatch};
 use super::remote::Remote;
 use super::sensing::Sensing;
 use super::side::Side;
+use super::silence::SilenceId;
 use super::status::{CheckStatus, TunnelStatus};
 use super::stopped::{dated, not_passing_since};
 use super::through::{ThroughState, of_this_tunnel};
@@ -89,6 +90,8 @@ pub struct Tunnel {
     may_be_degraded: bool,
     /// The vote of a required BGP session, as last judged.
     session_vote: Option<Verdict>,
+    /// The silence that covers it, as last reported.
+    silenced: Option<SilenceId>,
     maintenance: MaintenanceState,
     /// The routes that AWS accepted by BGP, by EC2's last answer.
     accepted_routes: Option<u32>,
@@ -156,6 +159,7 @@ impl Tunnel {
             broke: None,
             may_be_degraded: true,
             session_vote: None,
+            silenced: None,
             maintenance: MaintenanceState::NotAsked,
             accepted_routes: None,
             data: TunnelData::default(),
@@ -345,6 +349,19 @@ impl Tunnel {
         }
     }
 
+    /// The silence that covers it, as last reported.
+    pub const fn silenced(&self) -> Option<SilenceId> {
+        self.silenced
+    }
+
+    /// This silence covers it now; it touches no verdict.
+    pub fn silence(&mut self, by: Option<SilenceId>, at: Now, fx: &mut Effects) {
+        let from = std::mem::replace(&mut self.silenced, by);
+        if from != by {
+            fx.facts.push_back(Fact::SilencedChanged { tunnel: self.plan.id.clone(), from, to: by, at });
+        }
+    }
+
     /// What is known of the maintenance of its endpoint at AWS.
     pub const fn maintenance(&self) -> &MaintenanceState {
         &self.maintenance
@@ -512,6 +529,7 @@ impl Tunnel {
             diagnosis: self.diagnosis.clone(),
             diagnosed_since: self.diagnosed_since,
             sensors: self.sensing.status(),
+            silenced: self.silenced,
         }
     }
 

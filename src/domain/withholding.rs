@@ -40,6 +40,19 @@ fn silenced(
     each?.into_iter().next()
 }
 
+/// The silence that covers a tunnel: that of all of its connection, or else its own.
+pub fn silence_of(
+    tunnel: &Tunnel,
+    connection: &Connection,
+    parents: &Parents,
+    silences: &[Silence],
+    now: Now,
+) -> Option<SilenceId> {
+    let active = || silences.iter().filter(|silence| silence.is_active(now.wall));
+    let whole = active().find(|silence| is_whole(silence, connection, parents));
+    whole.or_else(|| active().find(|silence| is_of_tunnel(silence, tunnel))).map(|silence| silence.id)
+}
+
 fn is_whole(silence: &Silence, connection: &Connection, parents: &Parents) -> bool {
     match &silence.of {
         SilenceScope::Site => true,

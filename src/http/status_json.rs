@@ -439,6 +439,8 @@ impl TunnelJson {
             diagnosis,
             diagnosed_since,
             sensors,
+            // By the silences that are active now, and not when the core last looked.
+            silenced: _,
         } = tunnel;
         Self {
             outside_ip: id.outside_ip.to_string(),

@@ -182,6 +182,8 @@ impl Feed {
             | Fact::AssessmentChanged { .. }
             | Fact::CauseChanged { .. }
             | Fact::QualityChanged { .. }
+            | Fact::SilencedChanged { .. }
+            | Fact::Watched { .. }
             | Fact::SeenUp(_)
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }

@@ -23,9 +23,11 @@ use crate::domain::names::{CheckId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::{Now, Stamp};
+use crate::history::Period;
 use crate::store::open::{self, OpenError, companions};
 
 pub(super) use self::found::Found;
+pub(super) use self::upkeep::Removed;
 pub use self::upkeep::{Capacity, capacity};
 
 #[derive(Debug)]
@@ -112,18 +114,18 @@ impl Database {
     }
 
     /// Writes everything in one transaction, synced when it returns; folds and removes what is too old, and frees space.
-    /// Returns the number of unsent rollups that were removed.
-    pub(super) fn write(&mut self, state: &State, history: &History, now: Now) -> rusqlite::Result<u64> {
+    /// Returns what was removed.
+    pub(super) fn write(&mut self, state: &State, history: &History, now: Now) -> rusqlite::Result<Removed> {
         let transaction = self.connection.transaction()?;
         write_state(&transaction, state)?;
         write_history(&transaction, history)?;
         let mut upkeep = self.upkeep;
-        let mut dropped = upkeep.run(&transaction, self.keep, &self.shares, now)?;
-        dropped += upkeep::make_room(&transaction, &self.shares)?;
+        let mut removed = upkeep.run(&transaction, self.keep, &self.shares, now)?;
+        removed.add(upkeep::make_room(&transaction, &self.shares, now.wall)?);
         transaction.commit()?;
         self.upkeep = upkeep;
         self.left.written(&self.path);
-        Ok(dropped)
+        Ok(removed)
     }
 
     /// Checkpoints the log into the file if the log has become long.
@@ -146,6 +148,22 @@ impl Database {
     /// How many rollups one commit writes.
     pub(super) const fn shares(&self) -> &Shares {
         &self.shares
+    }
+
+    /// The data of the last run in any file.
+    pub(super) fn found_in(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
+        found(connection, now)
+    }
+
+    /// The connection, for reading.
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether the daemon watched until this time, by the file.
+    pub(super) fn was_watched_until(&self, at: Stamp) -> rusqlite::Result<bool> {
+        let query = "SELECT 1 FROM watched WHERE began <= ?1 AND until >= ?1";
+        Ok(self.connection.query_row(query, [at.as_millis()], |_row| Ok(())).optional()?.is_some())
     }
 
     /// The data of the last run.
@@ -279,6 +297,19 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
                     params![sink, scope.to_string(), kind.as_str(), opened.as_millis(), row.generation, body],
                 )?;
             }
+            StateChange::Paged(sink, IncidentId { scope, kind, opened }, at) => {
+                let (scope, kind, opened) = (scope.to_string(), kind.as_str(), opened.as_millis());
+                match at {
+                    Some(at) => transaction.execute(
+                        "INSERT INTO paged (vpn, kind, opened, sink, at) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                        params![scope, kind, opened, sink.as_str(), at.as_millis()],
+                    )?,
+                    None => transaction.execute(
+                        "DELETE FROM paged WHERE vpn = ?1 AND kind = ?2 AND opened = ?3 AND sink = ?4",
+                        params![scope, kind, opened, sink.as_str()],
+                    )?,
+                };
+            }
             StateChange::Silence(silence) => {
                 let body = serde_json::to_string(silence).map_err(unwritable)?;
                 transaction.execute(
@@ -312,23 +343,41 @@ fn write_seen_up(transaction: &Transaction<'_>, seen: &SeenUp) -> rusqlite::Resu
     Ok(())
 }
 
-/// Rollups and transitions.
+/// Writes when the daemon watched. What the file says of later is of another date, or an earlier version of the same.
+fn write_watched(transaction: &Transaction<'_>, history: &History) -> rusqlite::Result<()> {
+    let Some(first) = history.watched.periods().next().map(|period| period.from.as_millis()) else {
+        return Ok(());
+    };
+    transaction.execute("DELETE FROM watched WHERE began >= ?1", [first])?;
+    transaction.execute("UPDATE watched SET until = ?1 WHERE until > ?1", [first])?;
+    for Period { from, until } in history.watched.periods() {
+        transaction.execute(
+            "INSERT INTO watched (began, until) VALUES (?1, ?2)",
+            [from.as_millis(), until.as_millis()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Rollups, transitions, and when the daemon watched.
 fn write_history(transaction: &Transaction<'_>, history: &History) -> rusqlite::Result<()> {
     for Transition { tunnel, at, body } in history.transitions() {
         let (what, body) = (body.as_str(), serde_json::to_string(body).map_err(unwritable)?);
         transaction.execute(
             "INSERT INTO transition (at, tunnel, what, body) VALUES (?1, ?2, ?3, ?4)",
-            params![at.as_millis(), tunnel_row(transaction, tunnel)?, what, body],
+            params![at.wall.as_millis(), tunnel_row(transaction, tunnel)?, what, body],
         )?;
     }
+    write_watched(transaction, history)?;
     for (rollup, sent) in history.rollups() {
         let digest = codec::digest(rollup);
         let Rollup { tunnel, minute, replies, late, lost, faults, rtt, up, both_ends_down } = &**rollup;
         let rtt = (!sent).then(|| codec::write_rtt(rtt));
+        let median = rollup.median_rtt().map(|rtt| i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX));
         transaction.execute(
             "INSERT INTO rollup
-                (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                (minute, tunnel, digest, replies, late, lost, faults, up, both_ends_down, rtt, sent, median_rtt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT DO UPDATE SET sent = 1, rtt = NULL WHERE excluded.sent = 1",
             params![
                 minute.as_millis(),
@@ -341,7 +390,8 @@ fn write_history(transaction: &Transaction<'_>, history: &History) -> rusqlite::
                 up,
                 both_ends_down,
                 rtt,
-                sent
+                sent,
+                median
             ],
         )?;
     }

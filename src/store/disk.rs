@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{ErrorCode, ffi};
 
-use super::database::{Database, FileState, Found};
+use super::database::{Database, FileState, Found, Removed};
 use super::history::{History, ROLLUPS_MAX};
 use super::open::{OpenError, companions};
 use super::state::State;
@@ -146,6 +146,7 @@ impl Disk {
         }
         state.write_again();
         self.replace_damaged(&damage, lost, now, notices)?;
+        history.watched.forget_committed();
         self.attempt(state, history, now, notices)
     }
 
@@ -220,6 +221,10 @@ impl Disk {
                     Err(error) => Some(error),
                 };
                 state.write_again();
+                let is_it = |until| opened.was_watched_until(until).unwrap_or(false);
+                if !history.watched.committed().is_none_or(is_it) {
+                    history.watched.forget_committed();
+                }
                 if let Some(damage) = damage {
                     let error = OpenError::of(&self.path, damage);
                     if matches!(error, OpenError::Corrupt { .. }) {
@@ -235,9 +240,10 @@ impl Disk {
         while !(state.is_written() && history.is_empty()) {
             let part = history.part(database.shares().rollups_per_commit());
             match database.write(state, &part, now) {
-                Ok(dropped) => {
-                    self.dropped += dropped;
+                Ok(Removed { unsent, before }) => {
+                    self.dropped += unsent;
                     state.written();
+                    history.written(before);
                 }
                 Err(error) => {
                     history.take_back(part);
@@ -264,6 +270,11 @@ impl Disk {
             }
             text
         })
+    }
+
+    /// Whether there is a file to read.
+    pub(super) const fn has_file(&self) -> bool {
+        self.database.is_some()
     }
 
     /// Whether there is damage to handle.

@@ -14,17 +14,19 @@ use super::database::Database;
 use super::disk::{Disk, Opening};
 use super::history::{History, Transition, TransitionBody};
 use super::open::OpenError;
+use super::recall::{Memory, Recall};
 use super::state::State;
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::{Remembered, SeenUp};
 use crate::domain::fact::Fact;
-use crate::domain::names::SinkId;
+use crate::domain::names::{SinkId, TunnelId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
 use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::Problem;
+use crate::history::{Entry, Period};
 use crate::incident::sink::LedgerRow;
 use crate::settings::StoreSettings;
 use crate::silences::Silences;
@@ -73,9 +75,13 @@ pub(super) enum Kept {
     /// State: it must outlive a restart.
     SeenUp(SeenUp),
     /// State likewise; `settled` if that is when it was over and every sink had settled it.
-    Incident { incident: Arc<Incident>, settled: Option<Stamp> },
+    Incident { incident: Arc<Incident>, settled: Option<Stamp>, at: Now },
     /// History.
     Transition(Box<Transition>),
+    /// History: the core has watched until here.
+    Watched(Now),
+    /// History: the core was not called for this long.
+    HeldUp { gap: Duration, at: Now },
     /// History, and what CloudWatch gets.
     Rollup(Arc<Rollup>),
 }
@@ -85,35 +91,50 @@ impl Kept {
     pub(super) fn of(fact: &Fact) -> Option<Self> {
         Some(match fact {
             Fact::SeenUp(seen) => Self::SeenUp(seen.clone()),
-            Fact::IncidentChanged { incident, change: _, at: _ } => {
-                Self::Incident { incident: Arc::clone(incident), settled: None }
+            Fact::IncidentChanged { incident, change: _, at } => {
+                Self::Incident { incident: Arc::clone(incident), settled: None, at: *at }
             }
             Fact::IncidentMissed { incident, at } | Fact::IncidentSettled { incident, at } => {
-                Self::Incident { incident: Arc::clone(incident), settled: Some(at.wall) }
+                Self::Incident { incident: Arc::clone(incident), settled: Some(at.wall), at: *at }
             }
             Fact::ViewChanged { tunnel, end, from, view, at } => {
                 let body = TransitionBody::View { end: *end, from: *from, view: view.clone() };
-                Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))
+                Self::transition(tunnel, *at, body)
             }
             Fact::AssessmentChanged { tunnel, from, to, local, aws, side: _, at } => {
                 let (local, aws) = (local.clone(), aws.clone());
                 let body = TransitionBody::Assessment { from: *from, to: *to, local, aws };
-                Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at: at.wall, body }))
+                Self::transition(tunnel, *at, body)
             }
+            Fact::CauseChanged { tunnel, from, to, at } => {
+                let [from, to] = [from, to].map(|it| it.as_ref().map(|diagnosis| diagnosis.cause));
+                if from == to {
+                    // Only its confidence or evidence did.
+                    return None;
+                }
+                Self::transition(tunnel, *at, TransitionBody::Cause { from, to })
+            }
+            Fact::SilencedChanged { tunnel, from, to, at } => {
+                Self::transition(tunnel, *at, TransitionBody::Silenced { from: *from, to: *to })
+            }
+            Fact::Watched { at } => Self::Watched(*at),
+            Fact::Resumed { gap, at } => Self::HeldUp { gap: *gap, at: *at },
             Fact::RollupReady(rollup) => Self::Rollup(Arc::clone(rollup)),
             Fact::EchoEnded { .. }
             | Fact::TicksSkipped { .. }
             | Fact::Suspicion { .. }
-            | Fact::CauseChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::EvidenceUnusable { .. }
             | Fact::AddressHeld { .. }
             | Fact::MaintenanceChanged { .. }
-            | Fact::Resumed { .. }
             | Fact::QualityChanged { .. }
             | Fact::CouldVote { .. } => return None,
         })
+    }
+
+    fn transition(tunnel: &TunnelId, at: Now, body: TransitionBody) -> Self {
+        Self::Transition(Box::new(Transition { tunnel: tunnel.clone(), at, body }))
     }
 }
 
@@ -195,11 +216,20 @@ impl StoreEngine {
                 self.state.seen_up(seen);
                 self.pace.state(now.mono);
             }
-            Kept::Incident { incident, settled } => {
+            Kept::Incident { incident, settled, at } => {
                 self.state.incident(incident, settled);
+                self.history.watched.seen(at);
                 self.pace.state(now.mono);
             }
             Kept::Transition(transition) => self.transition(*transition),
+            Kept::Watched(at) => {
+                self.history.watched.seen(at);
+                self.pace.history(now.mono);
+            }
+            Kept::HeldUp { gap, at } => {
+                self.history.watched.held_up(gap, at);
+                self.pace.history(now.mono);
+            }
             Kept::Rollup(rollup) => self.rollup(rollup),
         }
     }
@@ -215,6 +245,12 @@ impl StoreEngine {
         self.counts.transitions_dropped += self.history.transition(transition);
     }
 
+    /// Changes from the first moment to the last of this time were lost on their way here.
+    pub(super) fn lost(&mut self, Period { from, until }: Period) {
+        self.history.watched.lost(from);
+        self.history.watched.lost(until);
+    }
+
     fn rollup(&mut self, rollup: Arc<Rollup>) {
         self.counts.rollups_dropped += self.history.rollup(rollup, !self.spool);
         self.pace.history(self.now.mono);
@@ -222,7 +258,7 @@ impl StoreEngine {
 
     /// Stores a row of the ledger, replacing the one with the same sink, incident and generation, for a commit at once.
     pub fn commit_row(&mut self, row: LedgerRow, now: Now) {
-        self.state.row(row);
+        self.state.row_at(row, self.history.watched.date(now));
         self.pace.state(now.mono);
     }
 
@@ -258,7 +294,8 @@ impl StoreEngine {
         }
         for row in kept {
             if !self.state.rows().any(|known| *known == row) {
-                self.commit_row(row, now);
+                self.state.row(row);
+                self.pace.state(now.mono);
             }
         }
         left
@@ -372,6 +409,25 @@ impl StoreEngine {
             }
         }
         Ok(count)
+    }
+
+    /// The next part of what is remembered, committed or waiting; never empty before the end, which is `None`.
+    ///
+    /// # Errors
+    /// What is wrong with the disk, for an operator.
+    pub fn recall(&mut self, recall: &mut Recall, now: Now) -> Result<Option<Vec<Entry>>, String> {
+        let memory = Memory { state: &self.state, history: &self.history };
+        recall.begin(self.history.watched.date(now));
+        let done = if self.disk.has_file() {
+            self.disk.read(|database| recall.part(Some(database.connection()), &memory)).map(Option::flatten)
+        } else {
+            recall.part(None, &memory).map_err(|error| error.to_string())
+        };
+        if self.disk.is_damaged() {
+            // The next commit handles it.
+            self.pace.state(self.now.mono);
+        }
+        done
     }
 
     fn read<T>(&mut self, read: impl FnOnce(&Database) -> rusqlite::Result<T>) -> Result<Option<T>, String> {

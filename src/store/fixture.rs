@@ -109,7 +109,7 @@ pub(super) fn view_changed() -> Fact {
 
 pub(super) fn transition() -> Transition {
     let Fact::ViewChanged { tunnel, end, from, view, at } = view_changed() else { panic!() };
-    Transition { tunnel, at: at.wall, body: TransitionBody::View { end, from, view } }
+    Transition { tunnel, at, body: TransitionBody::View { end, from, view } }
 }
 
 pub(super) fn opened(incident: &Arc<Incident>) -> Fact {

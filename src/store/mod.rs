@@ -2,8 +2,9 @@
 //!
 //! [`Store::open`] returns a cloneable handle; the thread behind it is a thin loop around a [`StoreEngine`]. It stores two
 //! kinds of data:
-//! - *state* (incidents, the ledger, silences, what was ever seen Up, what has been sent): never dropped, committed at once;
-//! - *history* (rollups, transitions): buffered, committed with the next state or at the latest after a minute, so that
+//! - *state* (incidents, the ledger, when was paged, silences, what was ever seen Up, what has been sent): never dropped, committed
+//!   at once;
+//! - *history* (rollups, transitions, when the daemon watched): buffered, committed with the next state or at the latest after a minute, so that
 //!   flash lives; dropped and counted if it comes faster than the disk can take it.
 //!
 //! Every commit is synced to the disk: when nothing happens there is one a minute. If the disk fails, everything is kept in
@@ -18,11 +19,14 @@ mod engine;
 mod fixture;
 mod history;
 mod open;
+mod recall;
 mod schema;
 mod state;
 mod thread;
+mod watched;
 
 pub use self::database::{Capacity, capacity};
 pub use self::engine::{Counts, StoreEngine};
 pub use self::open::OpenError;
-pub use self::thread::{Opened, Store, StoreThread};
+pub use self::recall::{Recall, Wanted, recall_file};
+pub use self::thread::{Opened, Recalling, Store, StoreThread};

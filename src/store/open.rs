@@ -192,6 +192,23 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
 }
 
+/// Opens a file that no daemon has open, for reading.
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
+    let unusable = |doing| move |source| OpenError::Unusable { path: path.into(), doing, source };
+    match identify(path).map_err(unusable("read the file"))? {
+        Identity::Ours { version } => usable(version.into()).map_err(|what| unsuitable(path, what))?,
+        Identity::OfAnotherProgram => return Err(unsuitable(path, OF_ANOTHER_PROGRAM)),
+        Identity::Zeros => return Err(no_database(path, "the file begins with zeros")),
+        Identity::Empty | Identity::Unmarked | Identity::NoDatabase => {
+            return Err(unsuitable(path, "this is no store of bothends"));
+        }
+    }
+    if StoreLock::is_held(path) {
+        return Err(OpenError::Held { path: path.into() });
+    }
+    open_to_read(path).map_err(|error| OpenError::of(path, error))
+}
+
 /// The database file's log, and the shared memory that another program may have left.
 pub(super) fn companions(path: &Path) -> [PathBuf; 2] {
     ["-wal", "-shm"].map(|suffix| {
@@ -443,10 +460,20 @@ impl StoreLock {
         Self::lock(path, OpenOptions::new().write(true).create(true).truncate(false).mode(0o600))
     }
 
-    fn lock(path: &Path, options: &OpenOptions) -> Result<Option<Self>, OpenError> {
+    /// Whether a daemon uses the store at `path`, as far as its lock can be read.
+    fn is_held(path: &Path) -> bool {
+        let Ok(file) = File::open(Self::beside(path)) else { return false };
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
+
+    fn beside(path: &Path) -> OsString {
         let mut beside = OsString::from(path);
         beside.push("-lock");
-        let file = match options.open(beside) {
+        beside
+    }
+
+    fn lock(path: &Path, options: &OpenOptions) -> Result<Option<Self>, OpenError> {
+        let file = match options.open(Self::beside(path)) {
             Ok(file) => file,
             Err(error) => {
                 Detail::NoStoreLock(path, &error).record().emit();

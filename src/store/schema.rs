@@ -92,6 +92,23 @@ const STEPS: &[&str] = &[
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         body TEXT NOT NULL
     ) STRICT;",
+    "-- When the daemon watched: from, and until. Of any other time nothing is known.
+    CREATE TABLE watched (
+        began INTEGER PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT;
+    -- When an incident's first record at a sink was known, or its first message accepted. It outlives the ledger's row.
+    CREATE TABLE paged (
+        vpn TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        opened INTEGER NOT NULL,
+        sink TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        PRIMARY KEY (vpn, kind, opened, sink)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX incident_settled ON incident (settled);
+    -- In microseconds. It stays when the round-trip times are sent.
+    ALTER TABLE rollup ADD COLUMN median_rtt INTEGER;",
 ];
 
 /// The version this release writes.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::database::Found;
@@ -21,6 +22,8 @@ pub(super) struct State {
     ledger: BTreeMap<RowKey, LedgerRow>,
     /// Those that are not over, each in its first window.
     silences: BTreeMap<SilenceId, Silence>,
+    /// When an incident's first record at a sink was known, where that was in this run; `None` where it was not the incident's.
+    paged: BTreeMap<(SinkId, IncidentId), Option<Stamp>>,
     unwritten: BTreeSet<Key>,
 }
 
@@ -37,6 +40,7 @@ enum Key {
     /// An incident's rows of a sink are removed before new ones are written.
     Forgotten(SinkId, IncidentId),
     Row(RowKey),
+    Paged(SinkId, IncidentId),
     Silence(SilenceId),
 }
 
@@ -48,6 +52,8 @@ pub(super) enum StateChange<'s> {
     Incident(&'s Incident, Option<Stamp>),
     Forgotten(&'s SinkId, &'s IncidentId),
     Row(&'s LedgerRow),
+    /// When; `None` if it was not.
+    Paged(&'s SinkId, &'s IncidentId, Option<Stamp>),
     Silence(&'s Silence),
     SilenceOver(SilenceId),
 }
@@ -80,6 +86,7 @@ impl State {
             incidents: incidents.map(|it| (it.id.clone(), (Arc::clone(it), None))).collect(),
             ledger: found.ledger.iter().map(|row| (row_key(row), row.clone())).collect(),
             silences: found.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
+            paged: BTreeMap::new(),
             unwritten: BTreeSet::new(),
         }
     }
@@ -97,6 +104,41 @@ impl State {
     pub(super) fn incident(&mut self, incident: Arc<Incident>, settled: Option<Stamp>) {
         self.unwritten.insert(Key::Incident(incident.id.clone()));
         self.incidents.insert(incident.id.clone(), (incident, settled));
+    }
+
+    /// Stores a row like [`Self::row`]. Its first record, or accepted message, is a page at this time.
+    pub(super) fn row_at(&mut self, row: LedgerRow, at: Stamp) {
+        let has = |row: &LedgerRow| row.record.is_some();
+        let had = self.ledger.get(&row_key(&row)).is_some_and(has);
+        let other =
+            self.rows_of(&row.sink, &row.incident).any(|it| it.generation != row.generation && has(it));
+        let paged = match (had, has(&row)) {
+            (false, true) if !other => Some(Some(at)),
+            // The record was that of another incident.
+            (true, false) if !other => Some(None),
+            (_, _) => None,
+        };
+        if let Some(at) = paged {
+            self.unwritten.insert(Key::Paged(row.sink.clone(), row.incident.clone()));
+            self.paged.insert((row.sink.clone(), row.incident.clone()), at);
+        }
+        self.row(row);
+    }
+
+    fn rows_of(&self, sink: &SinkId, incident: &IncidentId) -> impl Iterator<Item = &LedgerRow> {
+        let key = |generation| (sink.clone(), incident.clone(), generation);
+        self.ledger.range(key(0)..=key(u32::MAX)).map(|(_, row)| row)
+    }
+
+    /// The pages of this run that the file may not have.
+    pub(super) fn paged(&self, incident: &IncidentId) -> impl Iterator<Item = (&SinkId, Option<Stamp>)> {
+        self.paged.iter().filter(move |((_, of), _)| of == incident).map(|((sink, _), at)| (sink, *at))
+    }
+
+    /// The incidents on the Board, and those that the file has not as settled yet, after this one; in the order of their ids.
+    pub(super) fn incidents(&self, after: Option<&IncidentId>) -> impl Iterator<Item = &Arc<Incident>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.incidents.range((from, Bound::Unbounded)).map(|(_, (incident, _))| incident)
     }
 
     /// Stores a row, replacing the one with the same sink, incident and generation.
@@ -167,17 +209,23 @@ impl State {
 
     /// The file has none of it.
     pub(super) fn write_again(&mut self) {
-        let Self { seen_up, incidents, ledger, silences, unwritten } = self;
+        let Self { seen_up, incidents, ledger, silences, paged, unwritten } = self;
         unwritten.extend(seen_up.keys().cloned().map(Key::SeenUp));
         unwritten.extend(incidents.keys().cloned().map(Key::Incident));
         unwritten.extend(ledger.keys().cloned().map(Key::Row));
         unwritten.extend(silences.keys().copied().map(Key::Silence));
+        unwritten.extend(paged.keys().cloned().map(|(sink, incident)| Key::Paged(sink, incident)));
     }
 
     /// The file has all of it.
     pub(super) fn written(&mut self) {
         self.unwritten.clear();
         self.incidents.retain(|_, (_, settled)| settled.is_none());
+        let ledger = &self.ledger;
+        self.paged.retain(|(sink, incident), at| {
+            let key = |generation| (sink.clone(), incident.clone(), generation);
+            at.is_some() && ledger.range(key(0)..=key(u32::MAX)).next().is_some()
+        });
     }
 
     pub(super) fn is_written(&self) -> bool {
@@ -195,6 +243,10 @@ impl State {
                 }
                 Key::Forgotten(sink, incident) => StateChange::Forgotten(sink, incident),
                 Key::Row(key) => StateChange::Row(self.ledger.get(key)?),
+                Key::Paged(sink, incident) => {
+                    let at = self.paged.get(&(sink.clone(), incident.clone()))?;
+                    StateChange::Paged(sink, incident, *at)
+                }
                 Key::Silence(id) => match self.silences.get(id) {
                     Some(silence) => StateChange::Silence(silence),
                     None => StateChange::SilenceOver(*id),
@@ -228,6 +280,7 @@ mod tests {
             StateChange::Incident(incident, settled) => format!("{} {settled:?}", incident.revision),
             StateChange::Forgotten(..) => "forgotten".to_owned(),
             StateChange::Row(row) => format!("row {}", row.generation),
+            StateChange::Paged(_, _, at) => format!("paged {at:?}"),
             StateChange::Silence(silence) => format!("silence {}", silence.id),
             StateChange::SilenceOver(id) => format!("silence {id} is over"),
         };

@@ -2,9 +2,9 @@
 //! wakes it, and reports its results.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::engine::{Counts, Kept, RETRY, StoreEngine};
 use super::open::{OpenError, StoreLock};
+use super::recall::{Recall, Wanted};
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
@@ -23,6 +24,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Now, Stamp};
 use crate::health::{Component, Health, Problem};
+use crate::history::{Entry, Period};
 use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
 use crate::settings::StoreSettings;
@@ -62,6 +64,20 @@ struct Shared {
     path: PathBuf,
     /// A handle has stated that the disk hangs; the thread takes it back.
     hangs: AtomicBool,
+    /// From the first to the last transition that was dropped, until the thread knows.
+    lost: Mutex<Option<Period>>,
+}
+
+impl Shared {
+    fn lose(&self, at: Stamp) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lost.unwrap_or(Period { from: at, until: at });
+        *lost = Some(Period { from: known.from.min(at), until: known.until.max(at) });
+    }
+
+    fn take_lost(&self) -> Option<Period> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// The result of opening a store.
@@ -150,7 +166,7 @@ impl Store {
     pub fn record(&self, fact: &Fact) {
         let Some(kept) = Kept::of(fact) else { return };
         let dropped = match &kept {
-            Kept::SeenUp(_) | Kept::Incident { .. } => None,
+            Kept::SeenUp(_) | Kept::Incident { .. } | Kept::Watched(_) | Kept::HeldUp { .. } => None,
             Kept::Transition(_) => Some(&self.shared.transitions_dropped),
             Kept::Rollup(_) => Some(&self.shared.rollups_dropped),
         };
@@ -158,6 +174,9 @@ impl Store {
             None => self.send(move |engine, now| engine.keep(kept, now), None),
             Some(dropped) if !self.has_room() => {
                 dropped.fetch_add(1, Ordering::Relaxed);
+                if let Kept::Transition(transition) = kept {
+                    self.shared.lose(transition.at.wall);
+                }
             }
             Some(_) => {
                 let shared = Arc::clone(&self.shared);
@@ -183,6 +202,11 @@ impl Store {
         allotted
             .map(|answer| answer.ok().and_then(Result::ok).unwrap_or_default())
             .map_err(|_elapsed| Unanswered { what: self.hangs(COMMIT_WITHIN), answer })
+    }
+
+    /// Reads what is remembered, in parts: between two of them the thread does what else there is to do.
+    pub fn recall(&self, wanted: Wanted) -> Recalling {
+        Recalling { store: self.clone(), recall: Some(Recall::new(wanted)) }
     }
 
     /// Keeps silences, each in its first window.
@@ -274,6 +298,31 @@ impl Store {
     }
 }
 
+/// A reading of what is remembered.
+#[derive(Debug)]
+pub struct Recalling {
+    store: Store,
+    /// `None` after the end.
+    recall: Option<Recall>,
+}
+
+impl Recalling {
+    /// The next part; `None` at the end.
+    ///
+    /// # Errors
+    /// What is wrong with the disk, for an operator. Nothing comes after it.
+    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>, String> {
+        let Some(mut recall) = self.recall.take() else { return Ok(None) };
+        let read = move |engine: &mut StoreEngine, now| {
+            let part = engine.recall(&mut recall, now)?;
+            Ok((part, recall))
+        };
+        let (part, recall) = self.store.ask(SPOOL_WITHIN, read).await?;
+        self.recall = part.is_some().then_some(recall);
+        Ok(part)
+    }
+}
+
 const ENDED: &str = "the store's thread has ended";
 
 /// An error here means: not on the disk, but held by the thread and written as soon as possible. The caller continues from
@@ -352,6 +401,9 @@ impl Worker {
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
+                    if let Some(lost) = self.shared.take_lost() {
+                        self.engine.lost(lost);
+                    }
                     let done = self.engine.commit(clock::now());
                     self.report();
                     for waiter in waiters {
@@ -360,13 +412,22 @@ impl Worker {
                     return;
                 }
             }
+            if let Some(lost) = self.shared.take_lost() {
+                self.engine.lost(lost);
+            }
             let now = clock::now();
             let is_due = self.engine.poll_timeout().is_none_or(|due| due <= now.mono);
             let done = self.engine.handle_timeout(now);
             self.report();
             let counts = self.engine.counts();
-            let Shared { history_waiting: _, rollups_dropped, transitions_dropped, path: _, hangs: _ } =
-                &*self.shared;
+            let Shared {
+                history_waiting: _,
+                rollups_dropped,
+                transitions_dropped,
+                path: _,
+                hangs: _,
+                lost: _,
+            } = &*self.shared;
             rollups_dropped.fetch_add(counts.rollups_dropped - before.rollups_dropped, Ordering::Relaxed);
             let transitions = counts.transitions_dropped - before.transitions_dropped;
             transitions_dropped.fetch_add(transitions, Ordering::Relaxed);

@@ -145,6 +145,8 @@ impl Prometheus {
             | Fact::AddressHeld { .. }
             | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
+            | Fact::SilencedChanged { .. }
+            | Fact::Watched { .. }
             | Fact::RollupReady(_)
             | Fact::QualityChanged { .. }
             | Fact::CouldVote { .. } => {}

@@ -147,8 +147,15 @@ fn what_is_no_transition_is_no_record() {
         Fact::TicksSkipped { check: check(), count: TICKS_WORTH_A_RECORD - 1 },
         Fact::RollupReady(Arc::new(rollup)),
         Fact::CouldVote { vpn: fixture::vpn(), minute: Stamp::default() },
+        Fact::Watched { at: after(4) },
+        Fact::SilencedChanged {
+            tunnel: fixture::tunnel(1),
+            from: None,
+            to: Some(fixture::silence().id),
+            at: after(4),
+        },
     ];
-    assert_eq!(lines(facts), "-\n-\n-\n-");
+    assert_eq!(lines(facts), "-\n-\n-\n-\n-\n-");
 }
 
 #[test]

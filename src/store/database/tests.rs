@@ -88,7 +88,7 @@ fn what_our_end_saw_after_awss_view_was_lost_is_remembered() {
             End::Aws => Evidence::Aws(AwsEvidence::default()),
         };
         let body = TransitionBody::View { end, from, view: View { verdict, since, evidence } };
-        Transition { tunnel: tunnel(), at: since.wall, body }
+        Transition { tunnel: tunnel(), at: since, body }
     };
     let mut history = History::default();
     for transition in [

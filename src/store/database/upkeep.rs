@@ -30,26 +30,53 @@ pub(super) struct Upkeep {
     folding_until: Option<Stamp>,
 }
 
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::store) struct Removed {
+    /// Rollups that were not sent.
+    pub(in crate::store) unsent: u64,
+    /// Changes up to this time: what was so before it is no longer known.
+    pub(in crate::store) before: Option<Stamp>,
+}
+
+impl Removed {
+    pub(super) fn add(&mut self, other: Self) {
+        self.unsent += other.unsent;
+        self.before = self.before.max(other.before);
+    }
+
+    /// What was so before this time is no longer known.
+    fn forget(&mut self, transaction: &Transaction<'_>, before: Option<Stamp>) -> rusqlite::Result<()> {
+        if let Some(at) = before {
+            transaction.execute("DELETE FROM watched WHERE until <= ?1", [at.as_millis()])?;
+            transaction
+                .execute("UPDATE OR REPLACE watched SET began = ?1 WHERE began < ?1", [at.as_millis()])?;
+        }
+        self.before = self.before.max(before);
+        Ok(())
+    }
+}
+
 impl Upkeep {
     /// The first pass is an hour away: nothing is known of the time before.
     pub(super) const fn beginning(now: Moment) -> Self {
         Self { last: now, folding_until: None }
     }
 
-    /// Does what is due. Returns the number of unsent rollups that were removed.
+    /// Does what is due. Returns what was removed.
     pub(super) fn run(
         &mut self,
         transaction: &Transaction<'_>,
         keep: Duration,
         shares: &Shares,
         now: Now,
-    ) -> rusqlite::Result<u64> {
+    ) -> rusqlite::Result<Removed> {
         let passed = now.mono.since(self.last);
-        let mut dropped = 0;
+        let mut removed = Removed::default();
         if passed >= HOUR {
             self.last = now.mono;
-            dropped = remove(transaction, now.wall - keep, passed * REMOVE_AT_MOST)?;
-            remove_beyond(transaction, shares)?;
+            removed = remove(transaction, now.wall, keep, passed * REMOVE_AT_MOST)?;
+            removed.add(remove_beyond(transaction, shares, now.wall)?);
             let oldest =
                 oldest(transaction, "SELECT minute FROM rollup WHERE sent = 1 ORDER BY minute LIMIT 1")?;
             self.folding_until =
@@ -60,7 +87,7 @@ impl Upkeep {
         {
             self.folding_until = None;
         }
-        Ok(dropped)
+        Ok(removed)
     }
 }
 
@@ -102,9 +129,15 @@ const fn hour_of(millis: i64) -> i64 {
     millis.div_euclid(HOUR_MILLIS) * HOUR_MILLIS
 }
 
-/// Removes data from before `wanted`, but in each table no more than `reach` from its oldest end. Returns the number of
-/// unsent rollups that were removed. Never an incident on the Board, and never one of its ledger rows.
-fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusqlite::Result<u64> {
+/// Removes data older than `keep`, but in each table no more than `reach` from its oldest end. Returns what was removed. Never an
+/// incident on the Board, and never one of its ledger rows.
+fn remove(
+    transaction: &Transaction<'_>,
+    now: Stamp,
+    keep: Duration,
+    reach: Duration,
+) -> rusqlite::Result<Removed> {
+    let wanted = now - keep;
     let before = |query: &str| -> rusqlite::Result<i64> {
         let oldest = oldest(transaction, query)?;
         Ok(oldest.map_or(wanted, |oldest| wanted.min(oldest + reach)).as_millis())
@@ -117,18 +150,36 @@ fn remove(transaction: &Transaction<'_>, wanted: Stamp, reach: Duration) -> rusq
     )?;
     transaction.execute("DELETE FROM rollup WHERE minute < ?1", [minutes])?;
     transaction.execute("DELETE FROM hour WHERE hour < ?1", [before("SELECT min(hour) FROM hour")?])?;
+    let mut removed = Removed { unsent: u64::try_from(unsent).unwrap_or(0), before: None };
+    if let Some(began) = oldest(transaction, "SELECT min(began) FROM watched")? {
+        removed.forget(transaction, Some(wanted.min(began + reach)))?;
+    }
     let transitions = before("SELECT min(at) FROM transition")?;
-    transaction.execute("DELETE FROM transition WHERE at < ?1", [transitions])?;
+    removed.add(remove_transitions(transaction, "at < ?1", transitions, now)?);
     settled_before(transaction, before("SELECT min(settled) FROM incident")?)?;
-    Ok(u64::try_from(unsent).unwrap_or(0))
+    Ok(removed)
+}
+
+/// Removes the transitions of which this holds for `?1`.
+fn remove_transitions(
+    transaction: &Transaction<'_>,
+    which: &str,
+    value: i64,
+    now: Stamp,
+) -> rusqlite::Result<Removed> {
+    // One that a wrong clock stamped with a later time says nothing of the time before it.
+    let query = format!("SELECT max(at) FROM transition WHERE at <= ?2 AND {which}");
+    let newest: Option<i64> = transaction.query_row(&query, [value, now.as_millis()], |row| row.get(0))?;
+    transaction.execute(&format!("DELETE FROM transition WHERE {which}"), [value])?;
+    let mut removed = Removed::default();
+    removed.forget(transaction, newest.map(Stamp::from_millis))?;
+    Ok(removed)
 }
 
 /// Removes the oldest transitions and settled incidents beyond their shares of the file.
-fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Result<()> {
-    transaction.execute(
-        "DELETE FROM transition WHERE id <= (SELECT max(id) FROM transition) - ?1",
-        [shares.transitions],
-    )?;
+fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares, now: Stamp) -> rusqlite::Result<Removed> {
+    let beyond = "id <= (SELECT max(id) FROM transition) - ?1";
+    let removed = remove_transitions(transaction, beyond, shares.transitions, now)?;
     let mut statement = transaction.prepare(
         "SELECT settled, octet_length(body) FROM incident WHERE settled IS NOT NULL ORDER BY settled DESC",
     )?;
@@ -139,19 +190,24 @@ fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Re
         if bytes > shares.incidents {
             let settled: i64 = row.get(0)?;
             drop(rows);
-            return settled_before(transaction, settled + 1);
+            settled_before(transaction, settled + 1)?;
+            break;
         }
     }
-    Ok(())
+    Ok(removed)
 }
 
-/// Removes the incidents that were settled before, and the ledger rows of sinks that are no longer configured.
+/// Removes the incidents that were settled before, when they were paged, and the ledger rows of sinks that are no longer configured.
 fn settled_before(transaction: &Transaction<'_>, before: i64) -> rusqlite::Result<()> {
-    transaction.execute(
-        "DELETE FROM ledger WHERE EXISTS (SELECT 1 FROM incident WHERE settled < ?1
-            AND incident.vpn = ledger.vpn AND incident.kind = ledger.kind AND incident.opened = ledger.opened)",
-        [before],
-    )?;
+    for table in ["ledger", "paged"] {
+        transaction.execute(
+            &format!(
+                "DELETE FROM {table} WHERE (vpn, kind, opened) IN
+                    (SELECT vpn, kind, opened FROM incident WHERE settled < ?1)"
+            ),
+            [before],
+        )?;
+    }
     transaction.execute("DELETE FROM incident WHERE settled < ?1", [before])?;
     Ok(())
 }
@@ -165,24 +221,30 @@ fn oldest(transaction: &Transaction<'_>, query: &str) -> rusqlite::Result<Option
 
 /// Frees pages if too many are in use: first the oldest sent rollups, those of folded hours before the minutes, then the
 /// oldest unsent ones, then transitions and settled incidents by age. What is left belongs to the Board or its ledger, and
-/// stays whatever its size. Returns the number of unsent rollups that were removed.
-pub(super) fn make_room(transaction: &Transaction<'_>, shares: &Shares) -> rusqlite::Result<u64> {
+/// stays whatever its size. Returns what was removed.
+pub(super) fn make_room(
+    transaction: &Transaction<'_>,
+    shares: &Shares,
+    now: Stamp,
+) -> rusqlite::Result<Removed> {
+    let mut removed = Removed::default();
     if used(transaction)? <= shares.used {
-        return Ok(0);
+        return Ok(removed);
     }
-    let mut dropped = 0;
     while used(transaction)? > shares.used.saturating_sub(shares.slack) {
         if remove_hours(transaction, shares.rows)? > 0 || remove_rollups(transaction, true, shares.rows)? > 0
         {
             continue;
         }
         let unsent = remove_rollups(transaction, false, shares.rows)?;
-        dropped += u64::try_from(unsent).unwrap_or(0);
-        if unsent == 0 && !remove_older_half(transaction)? {
-            break;
+        removed.unsent += u64::try_from(unsent).unwrap_or(0);
+        if unsent > 0 {
+            continue;
         }
+        let Some(half) = remove_older_half(transaction, now)? else { break };
+        removed.add(half);
     }
-    Ok(dropped)
+    Ok(removed)
 }
 
 /// Bytes of pages that are not free.
@@ -209,19 +271,19 @@ fn remove_rollups(transaction: &Transaction<'_>, sent: bool, rows: i64) -> rusql
     )
 }
 
-/// Removes transitions and settled incidents from the older half of the time that they span. Returns whether there were any.
-fn remove_older_half(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+/// Removes transitions and settled incidents from the older half of the time that they span. `None` if there were none.
+fn remove_older_half(transaction: &Transaction<'_>, now: Stamp) -> rusqlite::Result<Option<Removed>> {
     let query = "SELECT min(at), max(at) FROM
         (SELECT at FROM transition UNION ALL SELECT settled FROM incident WHERE settled IS NOT NULL)";
     let (Some(oldest), Some(newest)) = transaction
         .query_row(query, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
     else {
-        return Ok(false);
+        return Ok(None);
     };
     let before = oldest + (newest - oldest) / 2 + 1;
-    transaction.execute("DELETE FROM transition WHERE at < ?1", [before])?;
+    let removed = remove_transitions(transaction, "at < ?1", before, now)?;
     settled_before(transaction, before)?;
-    Ok(true)
+    Ok(Some(removed))
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -233,11 +295,11 @@ const MINUTES: u64 = 24 * 60;
 const HOURS: u64 = 24;
 
 /// A sent rollup. Like all of these, measured in the file, including index and unused space in pages; a test checks them.
-const SENT_BYTES: u64 = 42;
+const SENT_BYTES: u64 = 46;
 /// An unsent rollup, on a line whose round-trip times fall into a few bins.
-const UNSENT_BYTES: u64 = 180;
+const UNSENT_BYTES: u64 = 184;
 /// An unsent rollup, with the maximum number of bins.
-const UNSENT_BYTES_MAX: u64 = 500;
+const UNSENT_BYTES_MAX: u64 = 504;
 /// The sums of an hour's rollups.
 const HOUR_BYTES: u64 = 32;
 /// A transition, with the evidence of both ends.

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::domain::board::{Child, IncidentState, Trouble, TunnelSnapshot, Withheld};
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying};
-use crate::domain::cause::Cause;
+use crate::domain::cause::{Cause, Confidence, Diagnosis};
 use crate::domain::fact::{Fact, IncidentChange};
 use crate::domain::names::{Destination, Kind, Role, SinkId, SourceKind, VpnId};
 use crate::domain::rollup::RttBin;
@@ -24,13 +24,15 @@ use crate::store::schema;
 const ROWS: &str = include_str!("rows.sql");
 
 /// Table, and what its rows are ordered by.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 8] = [
     ("tunnel", "id"),
     ("seen_up", "tunnel, \"end\", check_kind, inside_ip"),
     ("incident", "vpn, kind, opened"),
     ("ledger", "sink, vpn, kind, opened, generation"),
     ("transition", "id"),
     ("rollup", "minute, tunnel, digest"),
+    ("watched", "began"),
+    ("paged", "vpn, kind, opened, sink"),
 ];
 
 /// Every row, as the statement that inserts it.
@@ -373,7 +375,22 @@ fn transitions() -> Vec<Fact> {
             at: ago(500 - number),
         }
     });
-    views.chain(assessments).collect()
+    let cause = |cause| Diagnosis { cause, confidence: Confidence::Likely, clues: Vec::new(), lead: None };
+    let named = [None].into_iter().chain(Cause::ALL.map(Some)).collect::<Vec<_>>();
+    let causes = named.iter().enumerate().map(|(n, to)| Fact::CauseChanged {
+        tunnel: tunnel(),
+        from: at(&named, n + 1).map(cause),
+        to: to.map(cause),
+        at: ago(400),
+    });
+    let silences = [(None, Some(7)), (Some(7), Some(u32::MAX)), (Some(u32::MAX), None)];
+    let silences = silences.map(|(from, to)| Fact::SilencedChanged {
+        tunnel: second(),
+        from: from.map(SilenceId),
+        to: to.map(SilenceId),
+        at: ago(300),
+    });
+    views.chain(assessments).chain(causes).chain(silences).collect()
 }
 
 fn seen() -> [SeenUp; 4] {
@@ -408,6 +425,7 @@ fn rollups() -> ([Arc<Rollup>; 2], [Arc<Rollup>; 2]) {
 
 /// A store that holds all of it.
 fn write_samples(engine: &mut StoreEngine) {
+    engine.record(&Fact::Watched { at: ago(700) }, NOW);
     for seen in seen() {
         engine.record(&Fact::SeenUp(seen), NOW);
     }

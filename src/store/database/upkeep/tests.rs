@@ -13,8 +13,8 @@ use super::*;
 use crate::domain::names::TunnelId;
 use crate::domain::rollup::Rollup;
 use crate::store::database::Database;
-use crate::store::fixture::{DAY, KEEP, MAX_SIZE, NOW, incident, rollup, row, tunnel};
-use crate::store::history::History;
+use crate::store::fixture::{DAY, KEEP, MAX_SIZE, NOW, incident, rollup, row, transition, tunnel};
+use crate::store::history::{History, Transition};
 use crate::store::state::State;
 
 const DAY_MINUTES: i64 = 24 * 60;
@@ -27,7 +27,7 @@ fn database() -> (tempfile::TempDir, Database) {
 
 /// Writes what waits, and lets the upkeep run.
 fn write(database: &mut Database, history: &History, now: Now) -> u64 {
-    database.write(&State::default(), history, now).unwrap()
+    database.write(&State::default(), history, now).unwrap().unsent
 }
 
 fn ages(database: &Database, query: &str) -> Vec<i64> {
@@ -85,7 +85,7 @@ fn what_is_too_old_goes_and_what_has_waited_in_vain_is_counted() {
     state.incident(Arc::clone(&on_board), None);
     state.row(row(&settled, 0));
     state.row(row(&on_board, 0));
-    assert_eq!(database.write(&state, &history, NOW), Ok(0), "nothing goes at the start");
+    assert_eq!(database.write(&state, &history, NOW), Ok(Removed::default()), "nothing goes at the start");
     assert_eq!(pass(&mut database, 1, |now| now.wall), 1);
     assert_eq!(minutes(&database), [-60 * DAY_MINUTES]);
     let found = database.found(NOW).unwrap();
@@ -155,10 +155,83 @@ fn settled_incidents_have_their_share_of_the_file_and_the_oldest_go() {
     let bytes: i64 =
         transaction.query_row("SELECT max(octet_length(body)) FROM incident", [], |row| row.get(0)).unwrap();
     let shares = Shares { incidents: u64::try_from(bytes).unwrap() * 5, ..Shares::of(MAX_SIZE) };
-    remove_beyond(&transaction, &shares).unwrap();
+    remove_beyond(&transaction, &shares, NOW.wall).unwrap();
     let oldest: i64 =
         transaction.query_row("SELECT min(settled) FROM incident", [], |row| row.get(0)).unwrap();
     assert_eq!(Stamp::from_millis(oldest), NOW.wall - 5 * DAY);
+}
+
+/// When the daemon watched, in minutes from [`NOW`].
+fn watched(database: &Database) -> Vec<(i64, i64)> {
+    let from = ages(database, "SELECT began FROM watched ORDER BY began");
+    from.into_iter().zip(ages(database, "SELECT until FROM watched ORDER BY began")).collect()
+}
+
+/// A change that many minutes after [`NOW`], the core watching.
+fn change(history: &mut History, minute: i64) {
+    let since = Duration::from_secs(minute.unsigned_abs() * 60);
+    let at = match minute {
+        0.. => NOW.after(since),
+        _ => Now { mono: NOW.mono - since, wall: NOW.wall - since },
+    };
+    history.transition(Transition { at, ..transition() });
+}
+
+#[test]
+fn what_was_removed_is_not_observed() {
+    let (_directory, mut database) = database();
+    let old = -100 * DAY_MINUTES;
+    let mut history = History::default();
+    for minute in [old, old + 30, old + 6 * 60, -60] {
+        change(&mut history, minute);
+    }
+    write(&mut database, &history, NOW);
+    assert_eq!(watched(&database), [(old, -60)]);
+    let removed = database.write(&State::default(), &History::default(), NOW.after(HOUR)).unwrap();
+    let newest = Stamp::from_millis(NOW.wall.as_millis() + (old + 2 * 60) * 60_000);
+    assert_eq!(removed.before, Some(newest), "by age: no more than two hours at once");
+    assert_eq!(watched(&database), [(old + 2 * 60, -60)]);
+
+    let transaction = database.connection.transaction().unwrap();
+    let shares = Shares { transitions: 1, ..Shares::of(MAX_SIZE) };
+    let removed = remove_beyond(&transaction, &shares, NOW.wall).unwrap();
+    assert_eq!(removed.before, Some(Stamp::from_millis(NOW.wall.as_millis() + (old + 6 * 60) * 60_000)));
+    transaction.commit().unwrap();
+    assert_eq!(watched(&database), [(old + 6 * 60, -60)], "the last that is gone was then");
+
+    let transaction = database.connection.transaction().unwrap();
+    while remove_older_half(&transaction, NOW.wall).unwrap().is_some() {}
+    transaction.commit().unwrap();
+    assert_eq!(watched(&database), [], "for lack of room: everything");
+}
+
+#[test]
+fn a_change_that_a_wrong_clock_stamped_with_a_later_time_takes_nothing_with_it() {
+    let (_directory, mut database) = database();
+    let mut history = History::default();
+    change(&mut history, 30_000 * DAY_MINUTES);
+    write(&mut database, &history, NOW);
+    database.connection.execute("DELETE FROM watched", []).unwrap();
+    let mut history = History::default();
+    (-60..0).for_each(|minute| change(&mut history, minute));
+    write(&mut database, &history, NOW);
+    let transaction = database.connection.transaction().unwrap();
+    let shares = Shares { transitions: 60, ..Shares::of(MAX_SIZE) };
+    assert_eq!(remove_beyond(&transaction, &shares, NOW.wall).unwrap(), Removed::default());
+    transaction.commit().unwrap();
+    assert_eq!(watched(&database), [(-60, -1)]);
+}
+
+#[test]
+fn a_clock_that_is_decades_ahead_costs_two_hours_of_what_was_watched_in_each() {
+    let (_directory, mut database) = database();
+    let mut history = History::default();
+    let days = -30 * DAY_MINUTES;
+    change(&mut history, days);
+    change(&mut history, -1);
+    write(&mut database, &history, NOW);
+    pass(&mut database, 3, |now| now.wall + 27_000 * DAY);
+    assert_eq!(watched(&database), [(days + 6 * 60, -1)]);
 }
 
 #[derive(Debug, Clone)]

@@ -50,7 +50,7 @@ fn nothing_goes_while_there_is_room() {
     let transaction = database.connection.transaction().unwrap();
     let before = counts(&transaction);
     assert!(before.iter().all(|count| *count > 0), "{before:?}");
-    assert_eq!(make_room(&transaction, &Shares::of(MAX_SIZE)).unwrap(), 0);
+    assert_eq!(make_room(&transaction, &Shares::of(MAX_SIZE), NOW.wall).unwrap(), Removed::default());
     assert_eq!(counts(&transaction), before);
 }
 
@@ -64,7 +64,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     loop {
         let shares =
             Shares { used: used(&transaction).unwrap() - 1, slack: 0, rows: 50, ..Shares::of(MAX_SIZE) };
-        let gone = make_room(&transaction, &shares).unwrap();
+        let gone = make_room(&transaction, &shares, NOW.wall).unwrap().unsent;
         dropped += gone;
         let left = counts(&transaction);
         seen.push(left);
@@ -87,7 +87,7 @@ fn the_oldest_sent_go_first_then_the_oldest_unsent_then_what_else_is_over() {
     let newest = seen.iter().rev().find(|left| left[2] > 0).unwrap();
     assert!(newest[2] < unsent);
     // However little room there is.
-    make_room(&transaction, &Shares { used: 0, slack: 0, ..Shares::of(MAX_SIZE) }).unwrap();
+    make_room(&transaction, &Shares { used: 0, slack: 0, ..Shares::of(MAX_SIZE) }, NOW.wall).unwrap();
     drop(transaction);
     let found = database.found(NOW).unwrap();
     assert_eq!(found.remembered.incidents, [incident(2 * DAY)]);
