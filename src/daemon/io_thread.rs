@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
@@ -33,6 +33,7 @@ use crate::domain::status::Status;
 use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Component, Health, Problem};
+use crate::http::history::History;
 use crate::http::listener::{self, BindError};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
@@ -43,7 +44,7 @@ use crate::records::OpenRecord;
 use crate::sensors::runner;
 use crate::settings::SensorSettings;
 use crate::silences::Silences;
-use crate::store::{Counts, StoreThread};
+use crate::store::{Counts, Store, StoreThread};
 use crate::systemd;
 use crate::telemetry::prometheus;
 
@@ -351,8 +352,33 @@ fn sources(
         Arc::new(move |status, problems, now| {
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
+        history(context.store.clone()),
         Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
     )
+}
+
+/// Readings of the history at a time: each takes memory for two parts.
+const READINGS: usize = 4;
+
+/// How what is remembered is read.
+fn history(store: Store) -> Arc<History> {
+    let slots = Arc::new(Semaphore::new(READINGS));
+    Arc::new(move |wanted| {
+        let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
+        let (parts, taken) = mpsc::channel(1);
+        let mut recalling = store.recall(wanted);
+        tokio::spawn(async move {
+            let _slot = slot;
+            while let Some(part) = recalling.next().await.transpose() {
+                let failed = part.is_err();
+                // The client may be gone.
+                if parts.send(part).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Some(taken)
+    })
 }
 
 fn spawn_listener(

@@ -28,6 +28,18 @@ pub use self::recalled::{Carries, Happened, Recalled, TunnelThen, What};
 pub use self::said::Said;
 pub use self::spans::{Span, Spans, State};
 
+/// Which part of the past is wanted: from a time until now, or until a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its beginning. A period or an incident that has begun before and ended after it is part of it, and so is the minute in which
+    /// it lies.
+    pub since: Stamp,
+    /// Its end, if that is not now: when the present was taken that is shown with it.
+    pub until: Option<Stamp>,
+    /// Whether the minutes of probes are wanted, of the last seven days.
+    pub minutes: bool,
+}
+
 /// One thing that is remembered.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
@@ -101,7 +113,7 @@ pub enum Change {
     },
 }
 
-/// The probes of one tunnel that were sent in one minute.
+/// The probes of one tunnel that were sent in one minute. A minute that a restart cut comes in two parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Minute {
     /// The start of the minute.

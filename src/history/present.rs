@@ -6,6 +6,7 @@ use super::said::Said;
 use crate::domain::cause::Cause;
 use crate::domain::names::{Role, TunnelId};
 use crate::domain::silence::SilenceId;
+use crate::domain::status::Status;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
 
@@ -18,6 +19,26 @@ pub struct Present {
     pub site: Arc<str>,
     /// The tunnels in the configuration, by connection in its order. Of one that is missing here, nothing is known now.
     pub tunnels: Vec<TunnelNow>,
+}
+
+impl Present {
+    /// The present of a daemon with this status.
+    pub fn of(status: &Status) -> Self {
+        let tunnels = status.vpns.iter().flat_map(|vpn| {
+            vpn.tunnels.iter().map(|tunnel| TunnelNow {
+                id: tunnel.id.clone(),
+                vpn_name: Arc::clone(&vpn.name),
+                name: Arc::clone(&tunnel.name),
+                role: tunnel.role,
+                local: tunnel.local.verdict.into(),
+                aws: tunnel.aws.verdict.into(),
+                assessment: tunnel.assessment,
+                cause: tunnel.diagnosis.as_ref().map(|diagnosis| diagnosis.cause),
+                silenced: tunnel.silenced,
+            })
+        });
+        Self { at: status.at.wall, site: Arc::clone(&status.site), tunnels: tunnels.collect() }
+    }
 }
 
 /// A tunnel as it is now.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The status of 60 tunnels with full timelines takes about 2 MB; every problem of the longest configuration less.
 const ANSWER_MAX: u64 = 16 * 1024 * 1024;
+
+/// The longest head of an answer.
+const HEAD_MAX: u64 = 16 * 1024;
 
 /// The address of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +58,20 @@ pub struct Answer {
     pub code: u16,
     /// The body.
     pub body: String,
+}
+
+/// An answer of any length, whose body is read as it comes.
+pub struct Opened {
+    /// The HTTP status code.
+    pub code: u16,
+    /// The body; what goes wrong is an error of [`broken`].
+    pub body: Box<dyn BufRead>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("code", &self.code).finish_non_exhaustive()
+    }
 }
 
 /// Why there is no answer.
@@ -137,7 +154,41 @@ pub fn ask(server: &Server, what: &str, patience: Duration) -> Result<Answer, Cl
 /// # Errors
 /// As [`ask`].
 pub fn send(server: &Server, what: &str, body: &str, patience: Duration) -> Result<Answer, ClientError> {
-    let unreachable = |source| ClientError::Unreachable { server: server.clone(), source };
+    let (stream, host) = reach(server, patience)?;
+    let answer = exchange(stream, &host, what, body).map_err(|source| broken(server, patience, source))?;
+    parse(&answer).map_err(|why| ClientError::NotUnderstood { server: server.clone(), why })
+}
+
+/// Sends the daemon a request without a body whose answer may be long: all of it has to come within `patience`.
+///
+/// # Errors
+/// As [`ask`], as far as the answer's head.
+pub fn open(server: &Server, what: &str, patience: Duration) -> Result<Opened, ClientError> {
+    let (mut stream, host) = reach(server, patience)?;
+    // In HTTP/1.0 the body ends with the connection, and has no other marks.
+    let asked = stream.write_all(format!("{what} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes());
+    let mut body = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let read = body.by_ref().take(HEAD_MAX).read_line(&mut head);
+        let read = read.map_err(|source| broken(server, patience, source))?;
+        if read == 0 || head.len() > HEAD_MAX as usize {
+            break;
+        }
+    }
+    let not_understood = |why| ClientError::NotUnderstood { server: server.clone(), why };
+    match code_of(&head) {
+        Some(code) if head.ends_with("\r\n\r\n") => Ok(Opened { code, body: Box::new(body) }),
+        Some(_) => Err(not_understood("the answer has no head")),
+        None => {
+            asked.map_err(|source| broken(server, patience, source))?;
+            Err(not_understood("the answer is not HTTP"))
+        }
+    }
+}
+
+/// Connects; returns the name for the `Host` header as well.
+fn reach(server: &Server, patience: Duration) -> Result<(Bounded, String), ClientError> {
     let until = clock::now().mono + patience;
     let (socket, host) = match server {
         Server::Tcp(address) => {
@@ -145,19 +196,25 @@ pub fn send(server: &Server, what: &str, body: &str, patience: Duration) -> Resu
         }
         Server::Socket(path) => (connect(path, patience), "localhost".to_owned()),
     };
-    let socket = socket.map_err(unreachable)?;
-    let answer = exchange(Bounded { socket, until }, &host, what, body);
-    let answer = answer.map_err(|source| {
-        // Which of the two a socket timeout gives depends on the platform.
-        let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
-        let server = server.clone();
-        if timed_out {
-            ClientError::Silent { server, waited: patience }
-        } else {
-            ClientError::Broken { server, source }
-        }
-    })?;
-    parse(&answer).map_err(|why| ClientError::NotUnderstood { server: server.clone(), why })
+    let socket = socket.map_err(|source| ClientError::Unreachable { server: server.clone(), source })?;
+    Ok((Bounded { socket, until }, host))
+}
+
+/// The error of a connection that broke, or that took longer than `patience`.
+pub fn broken(server: &Server, patience: Duration, source: io::Error) -> ClientError {
+    // Which of the two a socket timeout gives depends on the platform.
+    let timed_out = [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&source.kind());
+    let server = server.clone();
+    if timed_out {
+        ClientError::Silent { server, waited: patience }
+    } else {
+        ClientError::Broken { server, source }
+    }
+}
+
+/// The status code in an answer's head.
+fn code_of(head: &str) -> Option<u16> {
+    head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.trim().parse().ok()
 }
 
 /// Connects to a control socket.

@@ -1,7 +1,9 @@
-//! `/metrics`, `/healthz`, `/readyz` and `/status` on the listener and on the control socket; `POST /reload` and
+//! `/metrics`, `/healthz`, `/readyz`, `/status` and `/history` on the listener and on the control socket; `POST /reload` and
 //! `/silences` on the control socket only; and the commands' client.
 
 pub mod client;
+pub mod history;
+pub mod history_lines;
 pub mod listener;
 pub mod routes;
 pub mod server;

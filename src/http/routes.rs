@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use axum::http::uri::Authority;
@@ -21,6 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::history::{self, HISTORY_PATH, History};
 use super::listener::Caller;
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
@@ -56,6 +57,8 @@ pub struct Sources {
     pub about: watch::Receiver<About>,
     /// Renders `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Reads what is remembered.
+    pub history: Arc<History>,
     /// The names allowed in the `Host` header.
     pub hosts: Hosts,
     /// Both clocks; tests replace it.
@@ -76,9 +79,10 @@ impl Sources {
         records: Records,
         about: watch::Receiver<About>,
         metrics: Arc<Metrics>,
+        history: Arc<History>,
         hosts: Hosts,
     ) -> Self {
-        Self { status, problems, records, about, metrics, hosts, now: clock::now }
+        Self { status, problems, records, about, metrics, history, hosts, now: clock::now }
     }
 
     fn status(&self) -> Arc<Status> {
@@ -106,8 +110,9 @@ impl App {
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .route("/status", get(status))
+            .route(HISTORY_PATH, get(history))
             .fallback(|| async {
-                text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz or /status\n")
+                text(StatusCode::NOT_FOUND, "try /metrics, /healthz, /readyz, /status or /history\n")
             })
             .with_state(sources);
         Self { router, hosts }
@@ -182,6 +187,10 @@ async fn status(State(sources): State<Sources>) -> Response {
         (sources.now)(),
     );
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+async fn history(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Response {
+    history::answer(query.as_deref().unwrap_or_default(), &sources.status(), &*sources.history)
 }
 
 fn text(code: StatusCode, text: impl Into<String>) -> Response {

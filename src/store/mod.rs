@@ -28,5 +28,5 @@ mod watched;
 pub use self::database::{Capacity, capacity};
 pub use self::engine::{Counts, StoreEngine};
 pub use self::open::OpenError;
-pub use self::recall::{Recall, Wanted, recall_file};
+pub use self::recall::{Recall, recall_file};
 pub use self::thread::{Opened, Recalling, Store, StoreThread};

@@ -26,22 +26,13 @@ use crate::domain::rollup::Rollup;
 use crate::domain::silence::SilenceId;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Verdict};
-use crate::history::{Change, Entry, Minute, Period, Present, Recalled};
+use crate::history::{Change, Entry, Minute, Period, Present, Recalled, Wanted};
 
 /// A part has about as many rows; a change takes two microseconds, and a minute less.
 const ROWS: usize = 2_000;
 /// An incident takes a hundred times as long.
 const INCIDENTS: usize = 100;
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Which part of the past is wanted: from a time until now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
-    /// Its beginning. A period, an incident or a minute that has begun before and ended after it is part of it.
-    pub since: Stamp,
-    /// Whether the minutes of probes are wanted, of the last seven days.
-    pub minutes: bool,
-}
 
 /// A reading, from part to part.
 #[derive(Debug)]
@@ -85,7 +76,8 @@ impl Recall {
 
     /// It is this time now; what comes while it is read is not part of it.
     pub(super) fn begin(&mut self, now: Stamp) {
-        self.now.get_or_insert(now);
+        let until = self.wanted.until.map_or(now, |until| until.min(now));
+        self.now.get_or_insert(until);
     }
 
     /// The next part, from the file, if there is one, and from memory; `None` at the end.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::engine::{Counts, Kept, RETRY, StoreEngine};
 use super::open::{OpenError, StoreLock};
-use super::recall::{Recall, Wanted};
+use super::recall::Recall;
 use crate::clock;
 use crate::domain::board::IncidentId;
 use crate::domain::event::Remembered;
@@ -24,7 +24,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Now, Stamp};
 use crate::health::{Component, Health, Problem};
-use crate::history::{Entry, Period};
+use crate::history::{Entry, Period, Wanted};
 use crate::incident::sink::{Ledger, LedgerError, LedgerRow};
 use crate::publish::sink::{Spool, SpoolError};
 use crate::settings::StoreSettings;

@@ -10,11 +10,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::domain::names::End;
 use crate::domain::status::Status;
-use crate::domain::time::Now;
+use crate::domain::time::{Now, Stamp};
 use crate::fixture;
 use crate::health::overview::ShownProblems;
+use crate::history::{Change, Entry, Period, Present, Said, Wanted};
 use crate::http::client::{self, Server};
+use crate::http::history::{Parts, ask};
 use crate::http::listener::{bind, bind_socket};
 use crate::http::routes::{About, Hosts, ReloadAnswer, ReloadRequest, Sources};
 use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest};
@@ -50,10 +53,26 @@ fn kept(now: fn() -> Now) -> Kept {
         metrics: Arc::new(|status: &Status, _, _| {
             ("text/plain; version=0.0.4", format!("# {}\n", status.site))
         }),
+        history: Arc::new(remembered),
         hosts: Hosts::default(),
         now,
     };
     Kept { sources, _status: status, _about: about }
+}
+
+/// Something in two parts; a disk that fails; or a reading too many.
+fn remembered(wanted: Wanted) -> Option<Parts> {
+    let (parts, taken) = mpsc::channel(2);
+    let watched = Entry::Watched(Period { from: wanted.since, until: fixture::after(30).wall });
+    let lost = Entry::Change {
+        at: fixture::after(12).wall,
+        tunnel: fixture::tunnel(1),
+        change: Change::Verdict { end: End::Local, from: Said::Up, to: Said::Down },
+    };
+    parts.try_send(Ok(vec![watched])).unwrap();
+    let second = if wanted.minutes { Err("the disk fails".to_owned()) } else { Ok(vec![lost]) };
+    parts.try_send(second).unwrap();
+    (wanted.since > Stamp::default()).then_some(taken)
 }
 
 struct World {
@@ -114,6 +133,52 @@ async fn every_path_answers_in_its_type() {
         assert!(answer.to_lowercase().contains(&format!("content-type: {content_type}\r\n")), "{answer}");
         assert!(answer.contains(body), "{answer}");
     }
+}
+
+/// The history that a client reads: its present and entries, or what is wrong.
+async fn history(world: &World, since: Stamp, minutes: bool) -> Result<(Present, Vec<Entry>), String> {
+    let server = Server::Tcp(world.address);
+    let read = move || {
+        let mut entries = Vec::new();
+        let present = ask(&server, since, minutes, DEADLINE, |entry| entries.push(entry));
+        present.map(|present| (present, entries)).map_err(|error| error.to_string())
+    };
+    tokio::task::spawn_blocking(read).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_history_comes_in_lines_and_is_read_back() {
+    let world = world(WIDE, just_after).await;
+    let since = fixture::after(1).wall;
+    let (present, entries) = history(&world, since, false).await.unwrap();
+    assert_eq!(present, Present::of(&fixture::status()));
+    assert_eq!(present.tunnels.len(), 2);
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert_eq!(entries[0], Entry::Watched(Period { from: since, until: fixture::after(30).wall }));
+
+    let answer = world.ask("GET /history?since=2026-12-01T00:00:00Z HTTP/1.1").await;
+    assert!(answer.to_lowercase().contains("content-type: application/x-ndjson\r\n"), "{answer}");
+    assert!(answer.contains("\n{\"end\":true}\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_read_to_its_end_is_no_history() {
+    let world = world(WIDE, just_after).await;
+    let since = fixture::after(1).wall;
+    assert_eq!(
+        history(&world, since, true).await.unwrap_err(),
+        "the daemon cannot read its history: the disk fails"
+    );
+    let error = history(&world, Stamp::default(), false).await.unwrap_err();
+    assert!(error.contains("too many read the history at once") && error.contains("503"), "{error}");
+    let error = history(&world, fixture::after(31).wall, false).await.unwrap_err();
+    assert!(
+        error.contains("this time has not come") && error.contains("expected /history?since="),
+        "{error}"
+    );
+    let answer = world.ask("GET /history HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.contains("since is missing; expected /history?since=2026-12-01T00:00:00Z"), "{answer}");
 }
 
 #[tokio::test]

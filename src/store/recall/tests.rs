@@ -17,7 +17,7 @@ use crate::store::fixture::{
 };
 use crate::store::open::StoreLock;
 
-const ALL: Wanted = Wanted { since: Stamp::from_millis(0), minutes: true };
+const ALL: Wanted = Wanted { since: Stamp::from_millis(0), until: None, minutes: true };
 
 fn at(secs: u64) -> Now {
     NOW.after(Duration::from_secs(secs))
@@ -133,8 +133,21 @@ fn only_what_touches_the_time_that_is_asked_about_is_handed_out() {
     record(&mut engine, facts());
     engine.commit(NOW).unwrap();
     for (since, count) in [(0, 6), (10, 6), (11, 4), (13, 3), (21, 2), (59, 2), (64, 1), (66, 0)] {
-        let recalled = recalled(&mut engine, Wanted { since: at(since).wall, minutes: true });
+        let recalled = recalled(&mut engine, Wanted { since: at(since).wall, ..ALL });
         assert_eq!(recalled.len(), count, "{since}: {recalled:#?}");
+    }
+}
+
+#[test]
+fn what_came_after_the_present_that_is_shown_is_not_handed_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut engine = engine(&settings(directory.path()));
+    record(&mut engine, facts());
+    for committed in [false, true] {
+        let recalled = recalled(&mut engine, Wanted { until: Some(at(12).wall), minutes: false, ..ALL });
+        let until = Entry::Watched(Period { from: at(0).wall, until: at(12).wall });
+        assert_eq!(recalled, [vec![until], of_the_facts()[1..4].to_vec()].concat(), "{committed}");
+        engine.commit(NOW).unwrap();
     }
 }
 
@@ -312,7 +325,7 @@ fn an_incident_is_handed_out_once_as_it_stands_and_until_it_is_too_old() {
     record(&mut engine, [opened(&open), Fact::IncidentSettled { incident: Arc::clone(&over), at: NOW }]);
     let expected = [&open, &over].map(|incident| Recalled::of(incident));
     let mut of = |since: Stamp| {
-        let wanted = Wanted { since, minutes: false };
+        let wanted = Wanted { since, minutes: false, ..ALL };
         let mut incidents: Vec<Recalled> = recalled(&mut engine, wanted)
             .into_iter()
             .filter_map(|entry| match entry {
@@ -328,7 +341,7 @@ fn an_incident_is_handed_out_once_as_it_stands_and_until_it_is_too_old() {
     assert_eq!(of(ended + Duration::from_millis(1)), expected[..1]);
     engine.commit(NOW).unwrap();
     assert_eq!(recalled(&mut engine, ALL).iter().filter(|it| matches!(it, Entry::Incident(_))).count(), 2);
-    let later = Wanted { since: ended + Duration::from_millis(1), minutes: false };
+    let later = Wanted { since: ended + Duration::from_millis(1), ..ALL };
     assert_eq!(recalled(&mut engine, later).iter().filter(|it| matches!(it, Entry::Incident(_))).count(), 1);
     assert_eq!(open.id.kind, Kind::Outage);
 }

@@ -227,7 +227,7 @@ fn a_clock_that_is_decades_ahead_costs_two_hours_of_what_was_watched_in_each() {
     let (_directory, mut database) = database();
     let mut history = History::default();
     let days = -30 * DAY_MINUTES;
-    change(&mut history, days);
+    (0..20).for_each(|hour| change(&mut history, days + 60 * hour));
     change(&mut history, -1);
     write(&mut database, &history, NOW);
     pass(&mut database, 3, |now| now.wall + 27_000 * DAY);

@@ -78,7 +78,7 @@ fn the_defaults_hold_the_history_of_a_site_and_a_fortnight_of_what_waits() {
 fn a_small_file_with_many_tunnels_holds_less() {
     let small = capacity(4_000_000, KEEP, 100);
     assert!(small.history < DAY && small.bytes > 4_000_000, "{small:?}");
-    let middle = capacity(64_000_000, KEEP, 53);
+    let middle = capacity(64_000_000, KEEP, 50);
     assert!((7 * DAY..KEEP).contains(&middle.history), "{middle:?}");
     assert_eq!(capacity(4_000_000, DAY, 1).history, DAY);
     assert_eq!(capacity(4_000_000, KEEP, 0).bytes, 0);
