@@ -13,6 +13,7 @@ use bothends::domain::scope::Scope;
 use bothends::domain::time::Stamp;
 use bothends::domain::verdict::Assessment;
 use bothends::history::{Change, Entry, Period, Present, Recalled, Said, TunnelNow};
+use bothends::http::history_lines::{self, LineReader};
 use bothends::report::{
     Asked, Calendar, Report, availability_csv, html, json, markdown, outages_csv, overview, text,
 };
@@ -37,6 +38,8 @@ fn main() {
     let found = report.connections().map(|account| account.outages.len()).sum::<usize>();
     assert_eq!(found, OUTAGES as usize);
     let calendar = Calendar::of(jiff::tz::TimeZone::UTC);
+    let lines = lines(&entries, &present);
+    measure("reading /history", || read(&lines));
     measure("accounting", || report_length(&account()));
     measure("text", || text(&overview(&report, &calendar)).len());
     measure("markdown", || markdown(&overview(&report, &calendar)).len());
@@ -44,6 +47,24 @@ fn main() {
     measure("json", || json(&report, None, &calendar).expect("it can be written").len());
     measure("csv", || availability_csv(&report, &calendar).len());
     measure("csv of outages", || outages_csv(&report, &calendar).len());
+}
+
+/// What the daemon answers.
+fn lines(entries: &[Entry], present: &Present) -> String {
+    let mut lines = String::new();
+    history_lines::head(present, &mut lines);
+    entries.iter().for_each(|entry| history_lines::entry(entry, &mut lines));
+    history_lines::end(None, &mut lines);
+    lines
+}
+
+/// Reads it as the command does; returns the number of entries.
+fn read(lines: &str) -> usize {
+    let mut reader = LineReader::default();
+    let entries: Vec<Entry> =
+        lines.lines().filter_map(|line| reader.line(line).expect("it was just written")).collect();
+    reader.end().expect("it is whole");
+    entries.len()
 }
 
 fn report_length(report: &Report) -> usize {

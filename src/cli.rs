@@ -5,6 +5,7 @@ mod terminal;
 
 mod as_service;
 mod check;
+mod daemon_address;
 mod discover;
 mod drill;
 mod probe;

@@ -14,8 +14,7 @@ use self::source::{History, SourceError};
 use super::terminal;
 use crate::clock;
 use crate::config;
-use crate::domain::time::Stamp;
-use crate::history::Present;
+use crate::history::{Period, Present};
 use crate::process::{Exit, environment};
 use crate::report::{
     Asked, Page, Report, Rules, analysis, availability_csv, find, html, json, markdown, outages_csv,
@@ -155,7 +154,7 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
         return Err(usage("--would-have-paged has no outages: give --format csv".to_owned()));
     }
     let history = match store {
-        Some(path) => History::of_file(path, period.from),
+        Some(path) => History::of_file(path),
         None => History::of_daemon(config, url.as_deref(), period),
     };
     let history = history.map_err(ReportError::Source)?;
@@ -165,10 +164,12 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
         let page = analysis(&history.entries, &history.present, &found, &calendar);
         return Ok(shown(&page, *format));
     }
-    // What the daemon's clock has not reached is not asked for: it would be unobserved.
-    let period = period::until_now(period, history.present.at.max(now));
-    let parts = parts.into_iter().map(|(name, part)| (name, period::until_now(part, period.until)));
-    let asked = Asked { period, parts: parts.collect(), vpn: vpn.clone() };
+    // Until now is until the daemon's now; a file says nothing of the time since, which is unobserved.
+    let end = if history.present.tunnels.is_empty() { now } else { history.present.at };
+    let up_to =
+        |part: Period| Period { until: if part.until == now { end } else { part.until.min(end) }, ..part };
+    let parts = parts.into_iter().map(|(name, part)| (name, up_to(part)));
+    let asked = Asked { period: up_to(period), parts: parts.collect(), vpn: vpn.clone() };
     let report = Report::of(&history.entries, &history.present, &asked)
         .ok_or_else(|| usage(unknown_vpn(vpn.as_deref().unwrap_or_default(), &history.present)))?;
     let rules = replay.then(|| rules(config));
@@ -221,16 +222,6 @@ fn rules(config: &Path) -> Rules {
             ),
         },
     }
-}
-
-/// When the history has to begin, so that it says what was so at `since`.
-fn reach(history: &History, since: Stamp) -> Option<Stamp> {
-    use crate::history::Entry;
-    let mut runs = history.entries.iter().filter_map(|entry| match entry {
-        Entry::Watched(run) => Some(run),
-        Entry::Change { .. } | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
-    });
-    runs.find(|run| run.from < since && since < run.until).map(|run| run.from)
 }
 
 #[cfg(test)]

@@ -309,9 +309,12 @@ impl<'a> Index<'a> {
         };
         let scope = Scope::Connection(subject.vpn().clone());
         let about: Vec<_> = kinds.iter().filter_map(|kind| self.at(&scope, *kind, &outage)).collect();
-        // Packets stopped while both ends still said Up, and not in an earlier outage.
+        // Packets stopped while both ends still said Up, and not in an earlier outage. An incident of the connection begins when the
+        // last of its tunnels stops: of another tunnel it says nothing.
+        let noticed = [Some(outage.from), outage.local, outage.aws].into_iter().flatten().min();
         let stopped = about.iter().map(|incident| incident.began).filter(|began| {
-            *began <= outage.from && outage.up_since.is_some_and(|up_since| up_since <= *began)
+            noticed.is_some_and(|noticed| *began <= noticed)
+                && outage.up_since.is_some_and(|up_since| up_since <= *began)
         });
         let stopped = stopped.max();
         let gravest = about.first().copied();

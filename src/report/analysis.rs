@@ -13,7 +13,7 @@ use super::words::{counted, words};
 use crate::catalogue::phrases::{kind_words, parent_words, withheld_by};
 use crate::domain::board::IncidentState;
 use crate::domain::cause::Cause;
-use crate::domain::names::{End, TunnelId};
+use crate::domain::names::{End, Kind, TunnelId};
 use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
@@ -240,7 +240,7 @@ fn timeline(
     calendar: &Calendar,
 ) -> Table {
     let mut lines: Vec<(Stamp, &str, String)> =
-        vec![(incident.began, "-", "packets stopped, or trouble began".to_owned())];
+        vec![(incident.began, "-", began(incident.id.kind).to_owned())];
     for tunnel in &incident.tunnels {
         let TunnelThen { name, local, aws, aws_changed, .. } = tunnel;
         let is_new = |since: Stamp| since >= shown.from && since <= incident.id.opened;
@@ -280,6 +280,14 @@ fn timeline(
         vec![calendar.second(at), after(incident.began, at), source.to_owned(), what]
     }));
     table
+}
+
+/// What began.
+const fn began(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Outage | Kind::RedundancyLost | Kind::OneSided => "packets stopped",
+        Kind::Degraded => "packets were lost, late or uneven",
+    }
 }
 
 const fn source(what: &What) -> &'static str {

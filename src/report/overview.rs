@@ -42,16 +42,22 @@ pub fn overview(report: &Report, calendar: &Calendar) -> Page {
         blocks.push(Block::Heading(2, format!("Outages of {}", name(&account.subject))));
         blocks.push(Block::Table(how_long(&account.outages, calendar)));
         blocks.push(Block::Table(how_soon(&account.outages, calendar)));
+        let notes = account.outages.iter().zip(1..).filter_map(|(happening, number): (_, usize)| {
+            note(happening).map(|note| format!("No. {number}: {note}."))
+        });
+        let notes: Vec<String> = notes.collect();
+        if !notes.is_empty() {
+            blocks.push(Block::List(notes));
+        }
     }
     blocks.push(Block::Heading(1, "Incidents".to_owned()));
     if incidents.is_empty() {
         blocks.push(Block::Paragraph("None.".to_owned()));
     } else {
-        let mut table = Table::with(&["opened", "incident", "lasted"]);
+        let mut table = Table::with(&["opened", "state", "incident"]);
         table.rows.extend(incidents.iter().map(|incident| {
-            let lasted = incident.ended().map(|ended| words(ended.since(incident.began)));
-            let lasted = lasted.unwrap_or_else(|| "open".to_owned());
-            vec![calendar.second(incident.id.opened), incident.id.to_string(), lasted]
+            let state = incident.state.as_str().to_owned();
+            vec![calendar.minute(incident.id.opened), state, incident.id.to_string()]
         }));
         blocks.push(Block::Table(table));
         blocks.push(Block::Paragraph(
@@ -65,7 +71,7 @@ pub fn overview(report: &Report, calendar: &Calendar) -> Page {
 
 /// `2026-11-01 00:00 to 2026-12-01 00:00 (Europe/Rome), 30 d.`
 pub(super) fn when(period: Period, at: Stamp, calendar: &Calendar) -> String {
-    let so_far = if period.until >= at { ", until now" } else { "" };
+    let so_far = if period.until == at { ", until now" } else { "" };
     format!(
         "{} to {} ({}), {}{so_far}.",
         calendar.minute(period.from),
@@ -187,7 +193,7 @@ fn how_long(outages: &[Happening], calendar: &Calendar) -> Table {
 }
 
 fn how_soon(outages: &[Happening], calendar: &Calendar) -> Table {
-    let titles = ["#no.", "packets stopped", "#our end", "#AWS", "#paged", "#resolved", "note"];
+    let titles = ["#no.", "packets stopped", "#our end", "#AWS", "#paged", "#resolved"];
     let mut table = Table::with(&titles);
     table.rows.extend(outages.iter().zip(1..).map(|(happening, number): (_, usize)| {
         let stopped = happening.stopped.map_or_else(|| "not known".to_owned(), |at| calendar.second(at));
@@ -199,7 +205,6 @@ fn how_soon(outages: &[Happening], calendar: &Calendar) -> Table {
             after(happening.outage.aws),
             after(happening.page.as_ref().map(|page| page.at)),
             after(happening.resolved),
-            note(happening),
         ]
     }));
     table
@@ -210,7 +215,7 @@ pub(super) fn after(base: Stamp, at: Stamp) -> String {
     if at < base { format!("-{}", words(base.since(at))) } else { format!("+{}", words(at.since(base))) }
 }
 
-fn note(happening: &Happening) -> String {
+fn note(happening: &Happening) -> Option<String> {
     let Happening { outage, withheld, page, .. } = happening;
     let mut notes = Vec::new();
     if outage.is_silenced() {
@@ -224,7 +229,7 @@ fn note(happening: &Happening) -> String {
     if let Some(parent) = page.as_ref().and_then(|page| page.parent.as_ref()) {
         notes.push(format!("paged for {}", parent_words(parent)));
     }
-    notes.join("; ")
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// What both ends agree on, of every account.

@@ -161,7 +161,7 @@ impl Clocks {
 }
 
 /// The period as far as it is past.
-pub(super) fn until_now(period: Period, now: Stamp) -> Period {
+fn until_now(period: Period, now: Stamp) -> Period {
     Period { from: period.from.min(now), until: period.until.min(now) }
 }
 

@@ -15,12 +15,12 @@ pub fn markdown(page: &Page) -> String {
             Block::Heading(level, words) => {
                 writeln!(out, "{} {}", "#".repeat(usize::from(*level) + 1), escaped(words))
             }
-            Block::Paragraph(words) => writeln!(out, "{}", escaped(words)),
+            Block::Paragraph(words) => writeln!(out, "{}", begun(words)),
             Block::Table(of) => {
                 table(&mut out, of);
                 Ok(())
             }
-            Block::List(lines) => lines.iter().try_for_each(|line| writeln!(out, "- {}", escaped(line))),
+            Block::List(lines) => lines.iter().try_for_each(|line| writeln!(out, "- {}", begun(line))),
             Block::Chart(of) => {
                 // A name cannot end the block: a fence stands alone on its line, and a strip's line ends with its steps.
                 out.push_str("```text\n");
@@ -55,7 +55,12 @@ fn escaped(words: &str) -> String {
             other => out.push(other),
         }
     }
-    // What begins a list, a heading or a numbered line does so only there.
+    out
+}
+
+/// The same at the beginning of a block, where some characters begin a list, a heading or a rule.
+fn begun(words: &str) -> String {
+    let mut out = escaped(words);
     if out.starts_with(['#', '-', '+', '=']) {
         out.insert(0, '\\');
     }

@@ -7,6 +7,8 @@ use super::{Block, Chart, Page, Shade, Table};
 const COLUMNS: usize = 80;
 /// A name is not cut shorter than this.
 const NAME_MIN: usize = 10;
+/// A last column that is broken into lines is no narrower.
+const LINES_MIN: usize = 24;
 
 /// The page as text. Control characters of foreign names become U+FFFD.
 pub fn text(page: &Page) -> String {
@@ -45,20 +47,43 @@ fn paragraph(out: &mut String, words: &str) {
 
 /// Breaks lines between words.
 fn wrapped(out: &mut String, words: &str, indent: &str) {
-    let mut line = String::new();
+    for line in lines(words, COLUMNS, indent) {
+        let _ = writeln!(out, "{line}");
+    }
+}
+
+/// The words in lines of so many columns, all but the first indented. A number stays with its unit, and a word is not broken.
+fn lines(words: &str, columns: usize, indent: &str) -> Vec<String> {
+    let (mut lines, mut line, mut is_new) = (Vec::new(), String::new(), true);
+    for part in parts(words) {
+        let is_full = line.chars().count() + 1 + part.chars().count() > columns;
+        if is_full && !is_new {
+            lines.push(std::mem::replace(&mut line, indent.to_owned()));
+        } else if !is_new {
+            line.push(' ');
+        }
+        line.push_str(&part);
+        is_new = false;
+    }
+    lines.push(line);
+    lines
+}
+
+/// The words, those that stay on one line as one.
+fn parts(words: &str) -> Vec<String> {
+    const UNITS: [&str; 5] = ["s", "min", "h", "d", "%"];
+    let mut parts: Vec<String> = Vec::new();
     for word in words.split(' ') {
-        let full = line.chars().count() + 1 + word.chars().count() > COLUMNS;
-        if full && !line.trim().is_empty() {
-            let _ = writeln!(out, "{}", line.trim_end());
-            line = format!("{indent}{word}");
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
+        let is_unit = UNITS.contains(&word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '%'));
+        match parts.last_mut() {
+            Some(last) if is_unit && last.ends_with(|c: char| c.is_ascii_digit()) => {
+                last.push(' ');
+                last.push_str(word);
             }
-            line.push_str(word);
+            Some(_) | None => parts.push(word.to_owned()),
         }
     }
-    let _ = writeln!(out, "{}", line.trim_end());
+    parts
 }
 
 fn table(out: &mut String, table: &Table) {
@@ -71,23 +96,46 @@ fn table(out: &mut String, table: &Table) {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let mut widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let all = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
-    // The widest column of words gives way.
-    let widest = (0..widths.len()).filter(|column| head.get(*column).is_some_and(|head| !head.number));
-    if let Some(widest) = widest.max_by_key(|column| widths.get(*column).copied())
-        && let Some(width) = widths.get_mut(widest)
+    let last = widths.len().saturating_sub(1);
+    // A last column of words is broken into lines …
+    let is_words = |column: usize| head.get(column).is_some_and(|head| !head.number);
+    let least = |column: usize| if column == last { LINES_MIN } else { NAME_MIN };
+    let shrink = |widths: &mut Vec<usize>, column: usize| {
+        let beyond = (widths.iter().sum::<usize>() + 2 * last).saturating_sub(COLUMNS);
+        if let Some(width) = widths.get_mut(column) {
+            *width = (*width).min(width.saturating_sub(beyond).max(least(column)));
+        }
+    };
+    if is_words(last) {
+        shrink(&mut widths, last);
+    }
+    // … and the widest other one is cut.
+    if let Some(widest) =
+        (0..last).filter(|column| is_words(*column)).max_by_key(|column| widths.get(*column).copied())
     {
-        *width = (*width).min(width.saturating_sub(all.saturating_sub(COLUMNS)).max(NAME_MIN));
+        shrink(&mut widths, widest);
     }
     for row in [&titles].into_iter().chain(&rows) {
         let mut line = String::new();
-        for ((cell, width), head) in row.iter().zip(&widths).zip(head) {
+        let mut more = Vec::new();
+        for (column, ((cell, width), head)) in row.iter().zip(&widths).zip(head).enumerate() {
             let width = *width;
-            let cell = cut(cell, width);
+            let cell = if column == last && !head.number {
+                let mut broken = lines(cell, width, "").into_iter();
+                let first = broken.next().unwrap_or_default();
+                more = broken
+                    .map(|rest| format!("{:indent$}{rest}", "", indent = line.chars().count()))
+                    .collect();
+                first
+            } else {
+                cut(cell, width)
+            };
             let _ =
                 if head.number { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
         }
-        let _ = writeln!(out, "{}", line.trim_end());
+        for line in [line].iter().chain(&more) {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
     }
 }
 
