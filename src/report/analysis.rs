@@ -91,7 +91,7 @@ fn summary(incident: &Recalled, paging: &Paging, now: Stamp, calendar: &Calendar
     let mut lines = vec![
         format!("What: {} of {what}", kind_words(incident.id.kind)),
         format!("Began: {}", calendar.second(base)),
-        format!("Opened, after both ends' evidence: {}", with(incident.id.opened)),
+        format!("Opened: {}", with(incident.id.opened)),
     ];
     lines.push(match incident.state {
         IncidentState::Open => format!("Still open after {}", words(now.since(base))),
@@ -222,7 +222,7 @@ fn impact(incident: &Recalled, tunnels: &[(&TunnelThen, Vec<Cell>)], lasted: Per
 fn chart(tunnels: &[(&TunnelThen, Vec<Cell>)], shown: Period, calendar: &Calendar) -> Chart {
     let ends = [(Column::Local, "our end"), (Column::Aws, "AWS")];
     let strips = tunnels.iter().flat_map(|(tunnel, cells)| {
-        ends.map(|(column, end)| (format!("{}, {end}", tunnel.name), shades(cells, column)))
+        ends.map(|(column, end)| (format!("{end}: {}", tunnel.name), shades(cells, column)))
     });
     Chart {
         period: shown,

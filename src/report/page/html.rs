@@ -17,11 +17,11 @@ const STYLE: &str = "\
 body{margin:0 auto;max-width:60rem;padding:1.5rem 1rem;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}\
 h1{font-size:1.6rem;line-height:1.25}h2{font-size:1.25rem;margin-top:2rem;border-bottom:1px solid var(--line)}h3{font-size:1.05rem;margin-top:1.5rem}\
 .scroll{overflow-x:auto}\
-table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}\
+table{border-collapse:collapse;margin:.5rem 0 1rem;font-variant-numeric:tabular-nums;font-size:.9rem}\
 th,td{padding:.3rem .7rem .3rem 0;text-align:left;border-bottom:1px solid var(--line);vertical-align:top}\
 th{color:var(--dim);font-weight:600;white-space:nowrap}\
-th.n,td.n{text-align:right;white-space:nowrap}\
-svg{display:block;width:100%;height:auto;max-width:60rem}\
+th.n,td.n{text-align:right}td{white-space:nowrap}td:last-child{white-space:normal;min-width:8rem}td.n:last-child{min-width:0}\
+svg{display:block;width:100%;min-width:32rem;height:auto;max-width:60rem}\
 svg text{fill:var(--fg);font:13px system-ui,sans-serif}svg text.axis{fill:var(--dim);font-size:12px}\
 .up{fill:var(--up)}.down{fill:var(--down)}.unknown{fill:var(--unknown)}.unobserved{fill:var(--none)}\
 @media print{body{max-width:none;padding:0;font-size:11pt}h2,h3{break-after:avoid}tr,svg{break-inside:avoid}\
@@ -96,7 +96,10 @@ fn chart(out: &mut String, chart: &Chart) {
     let all = rows * (GAP + STRIP) + GAP;
     let names = strips.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
     let label = escaped(&format!("{names}, {from} to {until}"));
-    let _ = writeln!(out, "<svg viewBox=\"0 0 {STEPS} {all}\" role=\"img\" aria-label=\"{label}\">");
+    let _ = writeln!(
+        out,
+        "<div class=\"scroll\"><svg viewBox=\"0 0 {STEPS} {all}\" role=\"img\" aria-label=\"{label}\">"
+    );
     let mut top = 0;
     for (name, parts) in strips {
         let _ = writeln!(out, "<text x=\"0\" y=\"{}\">{}</text>", top + GAP - 10, escaped(name));
@@ -115,7 +118,7 @@ fn chart(out: &mut String, chart: &Chart) {
     let y = top + 18;
     let _ = writeln!(
         out,
-        "<text class=\"axis\" x=\"0\" y=\"{y}\">{}</text>\n<text class=\"axis\" x=\"{STEPS}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n</svg>",
+        "<text class=\"axis\" x=\"0\" y=\"{y}\">{}</text>\n<text class=\"axis\" x=\"{STEPS}\" y=\"{y}\" text-anchor=\"end\">{}</text>\n</svg></div>",
         escaped(from),
         escaped(until)
     );

@@ -75,8 +75,13 @@ fn parts(words: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for word in words.split(' ') {
         let is_unit = UNITS.contains(&word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '%'));
+        let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
+        let follows = |last: &str| match last.rsplit_once(' ') {
+            Some((_, unit)) if is_number => UNITS.contains(&unit),
+            Some(_) | None => is_unit && last.ends_with(|c: char| c.is_ascii_digit()),
+        };
         match parts.last_mut() {
-            Some(last) if is_unit && last.ends_with(|c: char| c.is_ascii_digit()) => {
+            Some(last) if follows(last) => {
                 last.push(' ');
                 last.push_str(word);
             }
