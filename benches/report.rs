@@ -1,46 +1,57 @@
-//! How long a report takes: 10,000 outages in 90 days of one connection with two tunnels, from the history in memory to each format.
-//! Several runs of each, by the fastest and the median; nothing fails, for a busy machine is no defect.
+//! How long a report takes: 10,000 outages in 90 days of one connection with two tunnels, from a store's file to each format. Several
+//! runs of each, by the fastest and the median; nothing fails, for a busy machine is no defect.
+
+#[path = "shared/outages.rs"]
+mod outages;
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bothends::clock;
-use bothends::domain::board::{IncidentId, IncidentState};
-use bothends::domain::cause::Cause;
-use bothends::domain::names::{End, Kind, Role, SinkId, TunnelId, VpnId};
-use bothends::domain::scope::Scope;
-use bothends::domain::time::Stamp;
+use bothends::domain::names::Role;
+use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::domain::verdict::Assessment;
-use bothends::history::{Change, Entry, Period, Present, Recalled, Said, TunnelNow};
+use bothends::history::{Entry, Period, Present, Said, TunnelNow, Wanted};
 use bothends::http::history_lines::{self, LineReader};
 use bothends::report::{
     Asked, Calendar, Report, availability_csv, html, json, markdown, outages_csv, overview, text,
 };
+use bothends::store::recall_file;
 
 const RUNS: usize = 7;
 const OUTAGES: u32 = 10_000;
-const DAYS: u64 = 90;
-const BEGIN: Stamp = Stamp::from_secs(1_793_000_000);
+const DAYS: u32 = 90;
 
 fn main() {
     let build = if cfg!(debug_assertions) { "unoptimised" } else { "optimised" };
-    let (entries, present) = history();
-    let period = Period { from: BEGIN, until: present.at };
-    let asked = Asked { period, parts: Vec::new(), vpn: None };
+    let directory = tempfile::tempdir().expect("there is a directory for temporary files");
+    let settings = outages::settings(directory.path());
+    drop(outages::write(&settings, OUTAGES, DAYS));
+    let now = Now { mono: Moment::ORIGIN, wall: outages::END };
+    let from_file = || {
+        let mut entries = Vec::new();
+        let wanted = Wanted { since: Stamp::default(), until: None, minutes: false };
+        recall_file(&settings.path, wanted, now, |entry| entries.push(entry)).expect("the file can be read");
+        entries
+    };
+    let (entries, present) = (from_file(), present());
     println!(
         "bothends {}, {build}: milliseconds for {OUTAGES} outages in {DAYS} days, {} entries",
         env!("CARGO_PKG_VERSION"),
         entries.len()
     );
+    let from = outages::END - Duration::from_secs(u64::from(DAYS) * 86_400);
+    let asked = Asked { period: Period { from, until: present.at }, parts: Vec::new(), vpn: None };
     let account = || Report::of(&entries, &present, &asked).expect("every connection is asked for");
     let report = account();
-    let found = report.connections().map(|account| account.outages.len()).sum::<usize>();
-    assert_eq!(found, OUTAGES as usize);
-    let calendar = Calendar::of(jiff::tz::TimeZone::UTC);
+    let found: Vec<usize> = report.accounts.iter().map(|account| account.outages.len()).collect();
+    println!("outages of the connection and its tunnels: {found:?}");
     let lines = lines(&entries, &present);
+    let calendar = Calendar::of(jiff::tz::TimeZone::UTC);
+    measure("reading the file", || from_file().len());
     measure("reading /history", || read(&lines));
-    measure("accounting", || report_length(&account()));
+    measure("accounting", || account().accounts.len());
     measure("text", || text(&overview(&report, &calendar)).len());
     measure("markdown", || markdown(&overview(&report, &calendar)).len());
     measure("html", || html(&overview(&report, &calendar)).len());
@@ -67,10 +78,6 @@ fn read(lines: &str) -> usize {
     entries.len()
 }
 
-fn report_length(report: &Report) -> usize {
-    report.accounts.len() + report.incidents.len()
-}
-
 fn measure(what: &str, work: impl Fn() -> usize) {
     let mut runs: Vec<Duration> = (0..RUNS)
         .map(|_| {
@@ -84,68 +91,9 @@ fn measure(what: &str, work: impl Fn() -> usize) {
     println!("{what:>16}: {min:7.1} at the least, {median:7.1} the median");
 }
 
-/// Each outage: both tunnels go down, a minute later AWS says so of both, and three minutes later all is well again.
-fn history() -> (Vec<Entry>, Present) {
-    let vpn = VpnId::new("vpn-0a1b2c3d4e5f60718");
-    let tunnels = [1, 2].map(|last| TunnelId { vpn: vpn.clone(), outside_ip: [198, 51, 100, last].into() });
-    let until = BEGIN + Duration::from_secs(DAYS * 86_400);
-    let mut entries = vec![Entry::Watched(Period { from: BEGIN, until })];
-    let mut change = |at: Stamp, change: &Change| {
-        entries.extend(tunnels.iter().map(|tunnel| Entry::Change {
-            at,
-            tunnel: tunnel.clone(),
-            change: change.clone(),
-        }));
-    };
-    let verdict = |end, from, to| Change::Verdict { end, from, to };
-    let both = |from, to| Change::Assessment { from, to };
-    let (local, aws) = (End::Local, End::Aws);
-    let disputed = |end| Assessment::Disputed(end);
-    let start = [
-        verdict(local, Said::Unknown, Said::Up),
-        verdict(aws, Said::Unknown, Said::Up),
-        both(Assessment::Blind, Assessment::Healthy),
-    ];
-    start.iter().for_each(|what| change(BEGIN, what));
-    let minute = Duration::from_secs(60);
-    let step = Duration::from_secs(DAYS * 86_400) / OUTAGES;
-    let begins = |number: u32| BEGIN + minute + step * number;
-    for number in 0..OUTAGES {
-        let at = begins(number);
-        change(at, &verdict(local, Said::Up, Said::Down));
-        change(at, &both(Assessment::Healthy, disputed(local)));
-        change(at, &Change::Cause { from: None, to: Some(Cause::PathToAws) });
-        change(at + minute, &verdict(aws, Said::Up, Said::Down));
-        change(at + minute, &both(disputed(local), Assessment::Down));
-        change(at + minute * 4, &verdict(local, Said::Down, Said::Up));
-        change(at + minute * 4, &both(Assessment::Down, disputed(aws)));
-        change(at + minute * 5, &verdict(aws, Said::Down, Said::Up));
-        change(at + minute * 5, &both(disputed(aws), Assessment::Healthy));
-        change(at + minute * 5, &Change::Cause { from: Some(Cause::PathToAws), to: None });
-    }
-    for number in 0..OUTAGES {
-        let at = begins(number);
-        let id =
-            IncidentId { scope: Scope::Connection(vpn.clone()), kind: Kind::Outage, opened: at + minute };
-        entries.push(Entry::Paged {
-            incident: id.clone(),
-            sink: SinkId::new("incident_manager"),
-            at: at + minute + Duration::from_secs(1),
-        });
-        entries.push(Entry::Incident(Arc::new(Recalled {
-            id,
-            name: Arc::from("office"),
-            state: IncidentState::Resolved { at: at + minute * 6 },
-            began: at - Duration::from_secs(3),
-            found_at: None,
-            withheld: None,
-            related: None,
-            worsened: 0,
-            tunnels: Vec::new(),
-            timeline: Vec::new(),
-        })));
-    }
-    let now = tunnels.map(|id| TunnelNow {
+/// All is well at the end.
+fn present() -> Present {
+    let now = outages::tunnels().map(|id| TunnelNow {
         id,
         vpn_name: Arc::from("office"),
         name: Arc::from("tunnel"),
@@ -156,5 +104,5 @@ fn history() -> (Vec<Entry>, Present) {
         cause: None,
         silenced: None,
     });
-    (entries, Present { at: until, site: Arc::from("rome"), tunnels: now.to_vec() })
+    Present { at: outages::END, site: Arc::from("rome"), tunnels: now.to_vec() }
 }

@@ -66,3 +66,48 @@ proptest! {
         }
     }
 }
+
+/// When the core said that it had watched, in seconds.
+fn watched(world: &World) -> Vec<u64> {
+    let watched = |(at, fact): &(Moment, Fact)| match fact {
+        Fact::Watched { at: until } if until.mono == *at => Some(at.since(Moment::ORIGIN).as_secs()),
+        Fact::Watched { at: until } => panic!("{until:?} at {at:?}"),
+        _ => None,
+    };
+    world.facts.iter().filter_map(watched).collect()
+}
+
+#[test]
+fn the_core_says_that_it_watches_at_the_start_each_minute_and_at_the_end() {
+    let mut world = World::new(two_active(), Remembered::default());
+    world.run(secs(200));
+    let said = watched(&world);
+    assert_eq!((said.first(), said.len()), (Some(&0), 4), "{said:?}");
+    assert!(said[1..].windows(2).all(|pair| pair[1] - pair[0] == 60), "{said:?}");
+    world.monitor.close();
+    let last = std::iter::from_fn(|| world.monitor.poll_fact()).last();
+    assert!(
+        matches!(last, Some(Fact::Watched { at }) if at.mono <= world.now.mono
+        && world.now.mono.since(at.mono) <= secs(2)),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_sleep_is_a_fact_before_the_core_says_that_it_watches_again() {
+    let mut world = World::new(two_active(), Remembered::default());
+    world.run(secs(100));
+    world.sleep(secs(1000));
+    world.run(secs(100));
+    let order: Vec<&str> = world
+        .facts
+        .iter()
+        .filter_map(|(at, fact)| match fact {
+            Fact::Resumed { .. } => Some("resumed"),
+            Fact::Watched { .. } if at.since(Moment::ORIGIN) > secs(100) => Some("watched"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order.first(), Some(&"resumed"), "{order:?}");
+    assert_eq!(order.iter().filter(|word| **word == "resumed").count(), 1);
+}

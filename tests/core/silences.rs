@@ -1,11 +1,15 @@
 //! Planned times: what opens meanwhile is recorded, and sent afterwards if it is still down.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use bothends::domain::board::Withheld;
-use bothends::domain::fact::IncidentChange;
+use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::Kind;
 use bothends::domain::plan::Plan;
 use bothends::domain::scope::{ParentKind, Scope};
 use bothends::domain::silence::{Silence, SilenceId, SilenceScope};
+use bothends::domain::time::Moment;
 
 use crate::site::*;
 use crate::world::*;
@@ -283,4 +287,53 @@ fn a_clock_that_jumps_over_the_end_ends_the_silence_and_a_wrong_one_does_not() {
     site.run(830);
     assert_eq!(site.released(), [scope_of(2)]);
     site.check();
+}
+
+/// Which silence covers each tunnel of a connection, change by change, in seconds since `from`.
+fn covered(site: &Site, vpn: usize, from: Moment) -> Vec<(u64, u8, Option<u32>, Option<u32>)> {
+    let change = |(at, fact): &(Moment, Fact)| match fact {
+        Fact::SilencedChanged { tunnel, from: before, to, at: _ } if tunnel.vpn == vpn_of(vpn) => {
+            let IpAddr::V4(address) = tunnel.outside_ip else { return None };
+            let [.., last] = address.octets();
+            Some((at.since(from).as_secs(), last, before.map(|id| id.0), to.map(|id| id.0)))
+        }
+        _ => None,
+    };
+    site.world.facts.iter().filter_map(change).collect()
+}
+
+#[test]
+fn which_silence_covers_a_tunnel_is_a_fact_when_that_changes() {
+    for of in scopes() {
+        let mut site = Site::healthy(plan());
+        let begun = site.world.now.mono;
+        let silences = [site.silence(7, of.clone(), 60, 600), site.silence(9, of.clone(), 300, 1200)];
+        site.silences(&silences);
+        site.run(1300);
+        let status = site.world.monitor.status(site.world.now);
+        assert!(status.vpns[0].tunnels.iter().all(|tunnel| tunnel.silenced.is_none()));
+        let changes = covered(&site, 0, begun);
+        let tunnels: BTreeSet<u8> = changes.iter().map(|(_, tunnel, ..)| *tunnel).collect();
+        for tunnel in tunnels {
+            let of_it: Vec<_> = changes.iter().filter(|(_, it, ..)| *it == tunnel).collect();
+            let kinds: Vec<_> = of_it.iter().map(|(at, _, from, to)| (*at, *from, *to)).collect();
+            let expected = [(60, None, Some(7)), (600, Some(7), Some(9)), (1200, Some(9), None)];
+            assert_eq!(kinds, expected, "{of}");
+        }
+        assert!(!changes.is_empty(), "{of}");
+    }
+}
+
+#[test]
+fn a_silence_of_another_connection_is_no_fact_and_one_that_is_ended_is_over_at_once() {
+    let mut site = Site::healthy(plan());
+    let begun = site.world.now.mono;
+    let silence = site.silence(7, SilenceScope::Connection(vpn_of(2)), 0, 600);
+    site.silences(&[silence]);
+    site.run(100);
+    assert_eq!(covered(&site, 0, begun), []);
+    site.silences(&[]);
+    site.run(10);
+    let ends: Vec<_> = covered(&site, 2, begun).into_iter().filter(|(.., to)| to.is_none()).collect();
+    assert!(!ends.is_empty() && ends.iter().all(|(at, ..)| *at == 100), "{ends:?}");
 }

@@ -167,8 +167,11 @@ fn remove_transitions(
     value: i64,
     now: Stamp,
 ) -> rusqlite::Result<Removed> {
-    // One that a wrong clock stamped with a later time says nothing of the time before it.
-    let query = format!("SELECT max(at) FROM transition WHERE at <= ?2 AND {which}");
+    // One that a wrong clock stamped with a later time says nothing of the time before it. The core's date may be ahead of the host's.
+    let query = format!(
+        "SELECT max(at) FROM transition
+            WHERE at <= max(?2, coalesce((SELECT until FROM watched ORDER BY began DESC LIMIT 1), ?2)) AND {which}"
+    );
     let newest: Option<i64> = transaction.query_row(&query, [value, now.as_millis()], |row| row.get(0))?;
     transaction.execute(&format!("DELETE FROM transition WHERE {which}"), [value])?;
     let mut removed = Removed::default();

@@ -223,6 +223,19 @@ fn a_change_that_a_wrong_clock_stamped_with_a_later_time_takes_nothing_with_it()
 }
 
 #[test]
+fn what_is_removed_while_the_hosts_clock_says_2000_is_not_observed_either() {
+    let (_directory, mut database) = database();
+    let mut history = History::default();
+    (-60..0).for_each(|minute| change(&mut history, minute));
+    write(&mut database, &history, NOW);
+    let transaction = database.connection.transaction().unwrap();
+    let shares = Shares { transitions: 10, ..Shares::of(MAX_SIZE) };
+    remove_beyond(&transaction, &shares, Stamp::from_secs(946_684_800)).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(watched(&database), [(-11, -1)]);
+}
+
+#[test]
 fn a_clock_that_is_decades_ahead_costs_two_hours_of_what_was_watched_in_each() {
     let (_directory, mut database) = database();
     let mut history = History::default();
