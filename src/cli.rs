@@ -5,10 +5,12 @@ mod terminal;
 
 mod as_service;
 mod check;
+mod daemon_address;
 mod discover;
 mod drill;
 mod probe;
 mod reload;
+mod report;
 mod silence;
 mod status;
 mod unit;
@@ -62,6 +64,8 @@ enum Command {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         echoes: u32,
     },
+    /// Report what happened: availability as both ends agree and as each says, outages, pages.
+    Report(report::ReportArguments),
     /// Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down.
     Silence(silence::SilenceArguments),
     /// Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown.
@@ -78,6 +82,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Drill(arguments) => with_config(&config, |loaded| drill::run(&config, loaded, &arguments)),
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
+        Command::Report(arguments) => report::run(&config, &arguments),
         Command::Silence(arguments) => silence::run(&config, arguments),
         Command::Status(arguments) => status::run(&config, &arguments),
     }

@@ -22,6 +22,7 @@ pub mod probe;
 pub mod process;
 pub mod publish;
 pub mod records;
+pub mod report;
 pub mod sensors;
 pub mod settings;
 pub mod silences;

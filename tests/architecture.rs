@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What every part may stand on.
-const GROUND: [&str; 12] = [
+const GROUND: [&str; 13] = [
     "access",
     "domain",
     "backoff",
@@ -22,6 +22,7 @@ const GROUND: [&str; 12] = [
     "outbound",
     "process",
     "records",
+    "report",
     "settings",
     "silences",
 ];
@@ -46,6 +47,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("config", vec![]),
         ("settings", vec![]),
         ("silences", vec![]),
+        ("history", vec![]),
+        ("report", vec![]),
         ("catalogue", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | it lies in no period of watching | unobserved |
 //! | it lies in two: the clock was set back, and nobody knows which entry speaks of which | unobserved |
-//! | it lies before the first change of a run, or of what a change is about | what that change was *from* |
+//! | it lies before the first change in a period of watching | what that change was *from* |
 //! | it lies after a change whose `to` is the next one's `from`, or that has no next one | that `to` |
 //! | it lies between changes that do not follow from each other | unobserved |
-//! | it lies in the run of the present, and nothing has changed | as it is now |
-//! | it lies in an earlier run in which the tunnel changed, but not in this | as a run begins: unknown, blind |
-//! | it lies in an earlier run in which nothing of the tunnel changed | unobserved |
+//! | it lies in a period without changes, between a change's `to` and an equal `from`, or before a `from` that is not how a run begins | that |
+//! | it lies in the period of the present, and nothing has changed in it | as it is now |
+//! | it lies in a period in which a run begins, of which this end has recorded nothing, but the other has | as a run begins: unknown |
+//! | it lies in another period in which nothing changed | unobserved |
 //!
 //! Without a change a tunnel has no cause and is not silenced. The order of the entries does not matter.
 
@@ -122,16 +123,25 @@ impl Spans {
     }
 }
 
-/// A part of a run of the daemon that is of no other run as well.
+/// A period of watching, as far as it is of no other as well.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     period: Period,
     /// Where the next thing begins that may have changes of its own.
     next: Option<Stamp>,
-    /// Whether it begins with the start of the daemon.
+    /// Whether it begins where the period does.
     is_whole: bool,
     /// Whether it lasts.
     running: bool,
+}
+
+impl Run {
+    /// What belongs to it, of things in the order of time.
+    fn part_of<T>(self, things: &[T], at: impl Fn(&T) -> Stamp) -> &[T] {
+        let begin = things.partition_point(|thing| at(thing) < self.period.from);
+        let end = self.next.map_or(things.len(), |next| things.partition_point(|thing| at(thing) < next));
+        things.get(begin..end.max(begin)).unwrap_or_default()
+    }
 }
 
 /// What belongs to one run alone, oldest first.
@@ -174,12 +184,9 @@ struct Now<'a> {
 /// The spans of one tunnel; its changes are in the order of time.
 fn spans_of(changes: &[(Stamp, &Change)], runs: &[Run], now: Now<'_>, period: Period) -> Vec<Span> {
     let mut spans = Sequence { spans: Vec::new(), filled: period.from, period };
+    let chains = Chains::of(changes, runs, now);
     for run in runs.iter().filter(|run| run.period.overlap(period).is_some()) {
-        let begin = changes.partition_point(|(at, _)| *at < run.period.from);
-        let end = run.next.map_or(changes.len(), |next| changes.partition_point(|(at, _)| *at < next));
-        let changes = changes.get(begin..end.max(begin)).unwrap_or_default();
-        let tracks = Tracks::of(changes, *run, now);
-        tracks.sweep(run.period, |part, state| spans.add(part, state));
+        chains.in_run(*run).sweep(run.period, |part, state| spans.add(part, state));
     }
     spans.finish()
 }
@@ -226,7 +233,115 @@ struct Link<T> {
     to: Option<T>,
 }
 
-/// What changes of a tunnel, over one run.
+/// All that is recorded of one thing, oldest first.
+struct Chain<T> {
+    links: Vec<Link<T>>,
+    /// What is so when a run of the daemon begins.
+    start: T,
+}
+
+/// All that is recorded of one tunnel.
+struct Chains {
+    local: Chain<Said>,
+    aws: Chain<Said>,
+    assessment: Chain<Assessment>,
+    cause: Chain<Option<Cause>>,
+    silence: Chain<Option<SilenceId>>,
+}
+
+impl Chains {
+    fn of(changes: &[(Stamp, &Change)], runs: &[Run], now: Now<'_>) -> Self {
+        let (mut local, mut aws, mut assessment) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cause, mut silence) = (Vec::new(), Vec::new());
+        for (at, change) in runs.iter().flat_map(|run| run.part_of(changes, |(at, _)| *at)) {
+            match change {
+                Change::Verdict { end: End::Local, from, to } => local.push((*at, *from, *to)),
+                Change::Verdict { end: End::Aws, from, to } => aws.push((*at, *from, *to)),
+                Change::Assessment { from, to } => assessment.push((*at, *from, *to)),
+                Change::Cause { from, to } => cause.push((*at, *from, *to)),
+                Change::Silenced { from, to } => silence.push((*at, *from, *to)),
+            }
+        }
+        let mut local = Chain { links: links(&local), start: Said::Unknown };
+        let mut aws = Chain { links: links(&aws), start: Said::Unknown };
+        let mut assessment = Chain { links: links(&assessment), start: Assessment::Blind };
+        let mut cause = Chain { links: links(&cause), start: None };
+        let mut silence = Chain { links: links(&silence), start: None };
+        let running = runs.last().is_some_and(|run| run.running);
+        match now.tunnel {
+            Some(tunnel) if running => {
+                local.anchor(now.at, Some(tunnel.local));
+                aws.anchor(now.at, Some(tunnel.aws));
+                assessment.anchor(now.at, Some(tunnel.assessment));
+                cause.anchor(now.at, Some(tunnel.cause));
+                silence.anchor(now.at, Some(tunnel.silenced));
+            }
+            // What left the configuration is not watched since its last change.
+            None if running && !local.links.is_empty() => local.anchor(now.at, None),
+            None if running && !aws.links.is_empty() => aws.anchor(now.at, None),
+            Some(_) | None => {}
+        }
+        Self { local, aws, assessment, cause, silence }
+    }
+
+    /// What was so over one run.
+    fn in_run(&self, run: Run) -> Tracks {
+        let Self { local, aws, assessment, cause, silence } = self;
+        let begins = [local.begins_in(run), aws.begins_in(run), assessment.begins_in(run)];
+        // Something begins as a run does, and nothing in the midst of one.
+        let is_start = run.is_whole && begins.contains(&Some(true)) && !begins.contains(&Some(false));
+        Tracks {
+            local: local.track(run, is_start),
+            aws: aws.track(run, is_start),
+            assessment: assessment.track(run, is_start),
+            cause: cause.track(run, true),
+            silence: silence.track(run, true),
+        }
+    }
+}
+
+impl<T: Copy + Ord> Chain<T> {
+    /// What is so now is a link, too.
+    fn anchor(&mut self, at: Stamp, so: Option<T>) {
+        let place = self.links.partition_point(|link| link.at <= at);
+        self.links.insert(place, Link { at, from: so, to: so });
+    }
+
+    /// Whether its first link in this run is the first of a run; `None` if there is none.
+    fn begins_in(&self, run: Run) -> Option<bool> {
+        run.part_of(&self.links, |link| link.at).first().map(|first| first.from == Some(self.start))
+    }
+
+    /// What was so over one run. Without a link in it, and where the links around it do not tell, it is as at the start of a run if that
+    /// may be presumed.
+    fn track(&self, run: Run, is_start: bool) -> Track<T> {
+        let inside = run.part_of(&self.links, |link| link.at);
+        let Some(first) = inside.first() else {
+            let start = is_start.then_some(self.start);
+            return vec![(run.period.from, self.between(run).or(start))];
+        };
+        let nexts = inside.iter().skip(1).map(Some).chain([None]);
+        let since = inside.iter().zip(nexts).map(|(link, next)| {
+            let so = link.to.filter(|to| next.is_none_or(|next| next.from == Some(*to)));
+            (link.at, so)
+        });
+        [(run.period.from, first.from)].into_iter().chain(since).collect()
+    }
+
+    /// What was so over a run without links. A period of watching ends within a run of the daemon, too, and what was so goes on.
+    fn between(&self, run: Run) -> Option<T> {
+        let next = self.links.partition_point(|link| link.at < run.period.from);
+        let before = next.checked_sub(1).and_then(|last| self.links.get(last));
+        let next = self.links.get(next).and_then(|next| next.from)?;
+        match before {
+            Some(before) => (before.to == Some(next)).then_some(next),
+            // A run that began later would begin otherwise.
+            None => (next != self.start).then_some(next),
+        }
+    }
+}
+
+/// What was so of a tunnel, over one run.
 struct Tracks {
     local: Track<Said>,
     aws: Track<Said>,
@@ -236,44 +351,6 @@ struct Tracks {
 }
 
 impl Tracks {
-    fn of(changes: &[(Stamp, &Change)], run: Run, now: Now<'_>) -> Self {
-        let (mut local, mut aws, mut assessment) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut cause, mut silence) = (Vec::new(), Vec::new());
-        for (at, change) in changes {
-            match change {
-                Change::Verdict { end: End::Local, from, to } => local.push((*at, *from, *to)),
-                Change::Verdict { end: End::Aws, from, to } => aws.push((*at, *from, *to)),
-                Change::Assessment { from, to } => assessment.push((*at, *from, *to)),
-                Change::Cause { from, to } => cause.push((*at, *from, *to)),
-                Change::Silenced { from, to } => silence.push((*at, *from, *to)),
-            }
-        }
-        let (mut local, mut aws, mut assessment) = (links(&local), links(&aws), links(&assessment));
-        let (mut cause, mut silence) = (links(&cause), links(&silence));
-        let is_start = run.is_whole && is_start(&local, &aws, &assessment);
-        match now.tunnel {
-            Some(tunnel) if run.running => {
-                anchor(&mut local, now.at, Some(tunnel.local));
-                anchor(&mut aws, now.at, Some(tunnel.aws));
-                anchor(&mut assessment, now.at, Some(tunnel.assessment));
-                anchor(&mut cause, now.at, Some(tunnel.cause));
-                anchor(&mut silence, now.at, Some(tunnel.silenced));
-            }
-            // What left the configuration is not watched since its last change.
-            None if run.running && !local.is_empty() => anchor(&mut local, now.at, None),
-            None if run.running && !aws.is_empty() => anchor(&mut aws, now.at, None),
-            Some(_) | None => {}
-        }
-        let from = run.period.from;
-        Self {
-            local: track(&local, from, is_start.then_some(Said::Unknown)),
-            aws: track(&aws, from, is_start.then_some(Said::Unknown)),
-            assessment: track(&assessment, from, is_start.then_some(Assessment::Blind)),
-            cause: track(&cause, from, Some(None)),
-            silence: track(&silence, from, Some(None)),
-        }
-    }
-
     /// Hands out the run, part by part.
     fn sweep(&self, run: Period, mut each: impl FnMut(Period, Option<State>)) {
         let Self { local, aws, assessment, cause, silence } = self;
@@ -323,20 +400,6 @@ impl<'a, T: Copy> Cursor<'a, T> {
     }
 }
 
-/// Whether these begin as a run does, and not in the midst of one.
-fn is_start(local: &[Link<Said>], aws: &[Link<Said>], assessment: &[Link<Assessment>]) -> bool {
-    let ends: Vec<_> = [local, aws].into_iter().filter_map(<[_]>::first).collect();
-    let unknown = ends.iter().all(|first| first.from == Some(Said::Unknown));
-    let blind = assessment.first().is_none_or(|first| first.from == Some(Assessment::Blind));
-    unknown && blind && !(ends.is_empty() && assessment.is_empty())
-}
-
-/// What is so now is a link of the chain, too.
-fn anchor<T: Copy>(links: &mut Vec<Link<T>>, at: Stamp, so: Option<T>) {
-    let place = links.partition_point(|link| link.at <= at);
-    links.insert(place, Link { at, from: so, to: so });
-}
-
 /// Changes in the order of time, those of one moment as one.
 fn links<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Vec<Link<T>> {
     changes.chunk_by(|(a, ..), (b, ..)| a == b).filter_map(link).collect()
@@ -358,17 +421,6 @@ fn link<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Option<Link<T>> {
         2 => Some(Link { at: *at, from: one(1), to: one(-1) }),
         _ => Some(Link { at: *at, from: None, to: None }),
     }
-}
-
-/// What was so along these links, from the beginning of a run.
-fn track<T: Copy + Ord>(links: &[Link<T>], from: Stamp, at_start: Option<T>) -> Track<T> {
-    let begin = links.first().map_or(at_start, |first| first.from);
-    let nexts = links.iter().skip(1).map(Some).chain([None]);
-    let since = links.iter().zip(nexts).map(|(link, next)| {
-        let so = link.to.filter(|to| next.is_none_or(|next| next.from == Some(*to)));
-        (link.at, so)
-    });
-    [(from, begin)].into_iter().chain(since).collect()
 }
 
 #[cfg(test)]

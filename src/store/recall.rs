@@ -193,7 +193,8 @@ impl Recall {
     ) -> rusqlite::Result<Next> {
         let (since, now) = (self.wanted.since, self.now());
         // As when they are written: what the file says of later is an earlier version of the same.
-        let waiting = memory.history.watched.periods().next().map(|period| period.from);
+        let waiting =
+            memory.history.watched.periods_until(self.wanted.until).next().map(|period| period.from);
         let ends = waiting.unwrap_or(now).min(now);
         let mut last = None;
         let mut add = |period: Period, ends: Stamp| {
@@ -218,7 +219,7 @@ impl Recall {
         if let Some(last) = last {
             return Ok(Next::Watched(last));
         }
-        memory.history.watched.periods().for_each(|period| add(period, now));
+        memory.history.watched.periods_until(self.wanted.until).for_each(|period| add(period, now));
         Ok(Next::Changes(since.as_millis(), i64::MIN))
     }
 

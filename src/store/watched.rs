@@ -13,6 +13,9 @@ use crate::history::Period;
 /// Ended periods that wait for a disk that fails. The oldest are dropped: they claim nothing then.
 const ENDED_MAX: usize = 1_000;
 
+/// The core reports once a minute; a report that is this late may be lost.
+const REPORTS_WITHIN: Duration = Duration::from_secs(120);
+
 /// The periods of this run that the file does not have, or not whole.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Watched {
@@ -132,6 +135,17 @@ impl Watched {
     /// The periods that the file does not have, or not whole; oldest first.
     pub(super) fn periods(&self) -> impl Iterator<Item = Period> {
         let current = self.current.map(Current::period).filter(|period| period.from < period.until);
+        self.ended.iter().copied().chain(current)
+    }
+
+    /// The same, where the core has been seen at this time as well: it reports only once a minute that it watches.
+    pub(super) fn periods_until(&self, present: Option<Stamp>) -> impl Iterator<Item = Period> {
+        let reached = |until: Stamp| present.filter(|at| until < *at && at.since(until) <= REPORTS_WITHIN);
+        let current = self.current.map(|current| {
+            let Period { from, until } = current.period();
+            Period { from, until: reached(until).unwrap_or(until) }
+        });
+        let current = current.filter(|period| period.from < period.until);
         self.ended.iter().copied().chain(current)
     }
 
@@ -260,6 +274,21 @@ mod tests {
         let mut watched = until(100);
         watched.forget_committed();
         assert_eq!(shown(&watched), [(0, 100)], "nothing was");
+    }
+
+    #[test]
+    fn the_core_watches_until_the_present_that_it_shows_unless_its_reports_are_lost() {
+        let until = |watched: &Watched, present: u64| {
+            let periods: Vec<Period> = watched.periods_until(Some(at(present).wall)).collect();
+            periods.iter().map(|period| period.until.since(NOW.wall).as_secs()).collect::<Vec<_>>()
+        };
+        let mut watched = Watched::default();
+        watched.seen(at(0));
+        assert_eq!(until(&watched, 5), [5], "it has just begun");
+        watched.seen(at(60));
+        assert_eq!(until(&watched, 119), [119]);
+        assert_eq!(until(&watched, 30), [60], "an older present takes nothing back");
+        assert_eq!(until(&watched, 181), [60], "a report is missing");
     }
 
     #[test]

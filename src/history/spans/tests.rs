@@ -126,9 +126,30 @@ fn where_nothing_changed_it_is_as_now_if_the_run_lasts() {
 }
 
 #[test]
-fn an_earlier_run_without_changes_is_unobserved_and_the_one_that_lasts_is_not() {
-    let entries = [watched(0, 40), watched(60, 100)];
-    assert_eq!(shown(&entries, &now(100, Some(UP)), period(0, 100)), "0..60 -, 60..100 up/up healthy");
+fn what_was_so_goes_on_over_a_gap_in_which_the_host_slept() {
+    // One run: no period begins with unknown ends.
+    let entries =
+        [healthy(0, 10, 40), vec![watched(45, 50), watched(55, 60), watched(65, 100)], all(90, UP, DOWN)]
+            .concat();
+    assert_eq!(
+        shown(&entries, &offline(100), period(40, 100)),
+        "40..45 -, 45..50 up/up healthy, 50..55 -, 55..60 up/up healthy, 60..65 -, 65..90 up/up healthy, \
+         90..100 down/down down"
+    );
+    let steady = [watched(0, 40), watched(50, 100)];
+    assert_eq!(
+        shown(&steady, &now(100, Some(UP)), period(0, 100)),
+        "0..40 up/up healthy, 40..50 -, 50..100 up/up healthy"
+    );
+}
+
+#[test]
+fn a_run_of_which_nothing_is_recorded_is_not_what_it_was_before_or_after() {
+    let entries = [healthy(0, 10, 40), vec![watched(45, 50)], healthy(55, 60, 100)].concat();
+    assert_eq!(
+        shown(&entries, &now(100, Some(UP)), period(40, 100)),
+        "40..55 -, 55..60 unknown/unknown blind, 60..100 up/up healthy"
+    );
 }
 
 #[test]
