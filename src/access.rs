@@ -1,6 +1,7 @@
 //! Who else can read or replace a file, why somebody cannot read one, and how to read a file that a person named.
 
 mod secret;
+mod secret_file;
 
 use std::ffi::CString;
 use std::fmt;
@@ -13,6 +14,7 @@ use nix::unistd::{self, getgrouplist};
 use rustix::fs::{Access, access, getxattr};
 
 pub use self::secret::{Secret, has_secret_query, is_drawn, is_uuid, is_within, secret_in};
+pub use self::secret_file::{NoSecret, read_secret};
 
 /// No settings or credentials file is longer.
 const SIZE_MAX: u64 = 4 * 1024 * 1024;

@@ -27,7 +27,6 @@ use std::sync::atomic::AtomicI64;
 use std::thread;
 
 use log::LevelFilter;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
@@ -35,16 +34,19 @@ use crate::aws::{AwsConnections, ConnectionSettings};
 use crate::catalogue::Notice;
 use crate::catalogue::parts::Detail;
 use crate::clock;
-use crate::config::{Config, Loaded, needs};
+use crate::config::{Config, Loaded, Rejection, needs};
 use crate::domain::monitor::Monitor;
 use crate::domain::request::{AwsRequest, Request};
 use crate::driver;
 use crate::health::Health;
-use crate::http::listener::{self, BindError};
+use crate::http::listener;
+use crate::http::protection::{Protection, ProtectionFault};
+use crate::http::tls::FileFault;
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::records::Records;
 use crate::sensors::runner::{self, Questions};
+use crate::settings::ProtectionFiles;
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
@@ -106,6 +108,13 @@ fn start(config_path: &Path) -> Exit {
         }
         bound => bound,
     };
+    let protection = match Protection::read(&config.http.protection) {
+        Ok(protection) => protection,
+        // They were read a moment ago, so this is a renewal that is under way, or a disk that fails.
+        Err(faults) => {
+            return cannot_start(site, &Rejection::of_file(config_path, lines(&faults)), Exit::Configuration);
+        }
+    };
     let health = Health::default();
     let opened = match open_store(config, &health) {
         Ok(opened) => opened,
@@ -115,7 +124,8 @@ fn start(config_path: &Path) -> Exit {
         }
     };
     let sockets = usize::try_from(files.saturating_sub(needs::files::RESERVE)).unwrap_or(usize::MAX);
-    monitor_and_serve(config_path, loaded, connections, (io, bound), health, opened, sockets)
+    let listener = io_thread::OpenListener { bound, protection };
+    monitor_and_serve(config_path, loaded, connections, (io, listener), health, opened, sockets)
 }
 
 /// Why this host does not let the daemon start.
@@ -140,6 +150,21 @@ pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
         .map_err(|error| HostRefusal { why: error.to_string(), exit: Exit::Configuration })
 }
 
+/// What is wrong with the files that protect the listener, a line each, if they can be read at all. `reach` says whether files
+/// that cannot be read count.
+pub fn listener_faults(files: &ProtectionFiles, reach: any_sink::Reach) -> Vec<String> {
+    let Err(mut faults) = Protection::read(files) else { return Vec::new() };
+    faults.retain(|ProtectionFault { part: _, fault }| match (fault, reach) {
+        (FileFault::Wrong(_), _) | (FileFault::OutOfReach(_), any_sink::Reach::Daemon) => true,
+        (FileFault::OutOfReach(_), any_sink::Reach::Other) => false,
+    });
+    lines(&faults)
+}
+
+fn lines(faults: &[ProtectionFault]) -> Vec<String> {
+    faults.iter().map(ToString::to_string).collect()
+}
+
 /// Logs why, and returns the exit code.
 fn cannot_start(site: Option<&str>, why: &dyn Display, exit: Exit) -> Exit {
     Notice::CannotStart { why: &why.to_string(), exit }.record(site).emit();
@@ -156,7 +181,7 @@ fn monitor_and_serve(
     config_path: &Path,
     Loaded { config, warnings, files: _ }: Loaded,
     connections: AwsConnections,
-    (io, bound): (Runtime, Result<TcpListener, BindError>),
+    (io, listener): (Runtime, io_thread::OpenListener),
     health: Health,
     opened: store::Opened,
     sockets: usize,
@@ -199,7 +224,7 @@ fn monitor_and_serve(
     };
     let spawned = thread::Builder::new().name("io".into()).spawn(move || {
         let site = Arc::clone(&context.config.plan.site);
-        let opened = io_thread::Opened { bound, silences, store: store_thread };
+        let opened = io_thread::Opened { listener, silences, store: store_thread };
         let exit = io_thread::run(&io, context, (aws_requests_in, questions_in), opened)
             .unwrap_or_else(|why| cannot_start(Some(&site), &why, Exit::Internal));
         // Do not wait for names that do not resolve, or for files on a disk that hangs.

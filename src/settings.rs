@@ -79,6 +79,24 @@ impl WebhookPreset {
     }
 }
 
+/// The files of `[http]` that protect the listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProtectionFiles {
+    /// TLS; `None` is plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// The token that clients must show; `None` lets everybody ask.
+    pub token: Option<PathBuf>,
+}
+
+/// A certificate and its key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those of the authorities between it and the root; absolute.
+    pub certificate: PathBuf,
+    /// Its private key; absolute.
+    pub key: PathBuf,
+}
+
 /// `[store]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {

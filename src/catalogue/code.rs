@@ -317,6 +317,18 @@ codes! {
         means "Probing and paging work. `/readyz`, `/status` and `/metrics` are unavailable; Prometheus sees the daemon as down."
         first "`ss -tlnp` shows what holds the address. If the address is wrong, fix [http] listen and `systemctl restart bothends`."
         behind [];
+    ListenerFileFailing "listener_file_failing"
+        PROBLEM_LISTENER_FILE_FAILING = "0563d3de30279949c580a5a152e8c8df"
+        Degraded "A file that protects the HTTP listener cannot be used"
+        means "The listener keeps the certificate or token that it read last. A restart would fail."
+        first "Fix the file that the message names. It is read again every few seconds: no reload is needed."
+        behind [];
+    CertificateExpiring "certificate_expiring"
+        PROBLEM_CERTIFICATE_EXPIRING = "4f48d569c27067b9d8366822aa5873ff"
+        Degraded "The certificate of the HTTP listener expires soon"
+        means "It should have been renewed by now. Once it has expired, Prometheus, browsers and `bothends status --url` refuse it. Probing and paging do not need it."
+        first "Renew the file of [http] tls_certificate. It is read again every few seconds: no reload is needed."
+        behind [];
 }
 
 #[cfg(test)]

@@ -278,6 +278,8 @@ fn with_problem(record: JournalRecord, component: &Component, code: Code) -> Jou
         | Component::Configuration
         | Component::Probe
         | Component::Clock
-        | Component::Listener => record,
+        | Component::Listener
+        | Component::ListenerCertificate
+        | Component::ListenerToken => record,
     }
 }

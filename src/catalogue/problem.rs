@@ -13,6 +13,7 @@ use crate::domain::clients::Fresh;
 use crate::domain::event::AskFailure;
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::status::VpnStatus;
+use crate::domain::time::Stamp;
 
 use crate::domain::votes::{Lack, Missing};
 
@@ -53,6 +54,10 @@ pub enum Component {
     Clock,
     /// The HTTP listener.
     Listener,
+    /// Its certificate.
+    ListenerCertificate,
+    /// Its token.
+    ListenerToken,
 }
 
 impl Component {
@@ -83,6 +88,8 @@ impl fmt::Display for Component {
             Self::Probe => f.write_str("probe"),
             Self::Clock => f.write_str("clock"),
             Self::Listener => f.write_str("listener"),
+            Self::ListenerCertificate => f.write_str("listener certificate"),
+            Self::ListenerToken => f.write_str("listener token"),
         }
     }
 }
@@ -314,6 +321,27 @@ impl Problem {
         Self::of(
             Code::ListenerFailing,
             format!("{why}; it is retried until it works; the tunnels are monitored meanwhile"),
+        )
+    }
+
+    /// A file of the listener's is unusable, for this reason.
+    pub fn listener_file_failing(why: impl Display) -> Self {
+        Self::of(
+            Code::ListenerFileFailing,
+            format!(
+                "{why}; the listener keeps what it read before, and reads the file again every few seconds"
+            ),
+        )
+    }
+
+    /// The listener's certificate expires then, or has.
+    pub fn certificate_expiring(expires: Stamp, now: Stamp) -> Self {
+        let date = Timestamp::from_second(expires.as_millis().div_euclid(1000));
+        let date = date.map_or_else(|_| "soon".to_owned(), |date| date.to_string());
+        let expires = if expires <= now { "has expired" } else { "expires" };
+        Self::of(
+            Code::CertificateExpiring,
+            format!("the certificate in [http] tls_certificate {expires} ({date}) and was not renewed"),
         )
     }
 }

@@ -12,10 +12,13 @@ use std::time::Duration;
 use super::as_service::{self, Task, Whose};
 use super::{terminal, unit};
 use crate::access::User;
+use crate::clock;
 use crate::config::needs::{Needs, UNIT, mebibytes};
 use crate::config::{self, Config, DEFAULT_PATH, Loaded, Rejection, SERVICE, describe};
 use crate::daemon::{self, HostRefusal, any_sink};
 use crate::domain::plan::TunnelPlan;
+use crate::health::Problem;
+use crate::http::protection::Protection;
 use crate::probe::address::{self, Ownership};
 use crate::probe::permission::datagram_closed_to;
 use crate::process::{self, Exit, Granted, environment};
@@ -59,6 +62,12 @@ pub(super) fn run(path: &Path, aws: bool, to_run: bool, own_credentials: bool) -
         }
     }
     let Ok(Loaded { config, .. }) = &loaded else { return Exit::Configuration };
+    let reach = if to_run { any_sink::Reach::Daemon } else { any_sink::Reach::Other };
+    let faults = daemon::listener_faults(&config.http.protection, reach);
+    if !faults.is_empty() {
+        complain!("{}", Rejection::of_file(path, faults));
+        return Exit::Configuration;
+    }
     if to_run {
         let lacking = Needs::of(config).lacking(&Granted::here());
         if !lacking.is_empty() {
@@ -111,6 +120,12 @@ fn explain(loaded: &Loaded, asker: sensors::Asker) {
         } else if let Some(complaint) = not_here(tunnel) {
             complain!("warning: {complaint}");
         }
+    }
+    if let Some(expiry) =
+        Protection::read(&config.http.protection).ok().and_then(|protection| protection.expiry())
+        && expiry.is_near(clock::wall())
+    {
+        complain!("warning: {}", Problem::certificate_expiring(expiry.ends, clock::wall()).text);
     }
     let listen = config.http.listen.ip();
     if !listen.is_unspecified() && !listen.is_loopback() && matches!(address::holds(listen), Ok(false)) {

@@ -68,7 +68,7 @@ pub(super) fn run(path: &Path, config: &Config, arguments: &DrillArguments) -> E
             return Exit::Configuration;
         }
     };
-    let exit = runtime.block_on(drill(config, connections, &rounds, arguments.hold));
+    let exit = runtime.block_on(drill(path, config, connections, &rounds, arguments.hold));
     // Do not wait for a name that does not resolve.
     runtime.shutdown_background();
     exit
@@ -157,12 +157,13 @@ struct Ready<'r> {
 }
 
 async fn drill(
+    path: &Path,
     config: &Config,
     connections: AwsConnections,
     rounds: &[SinkDrill],
     hold: Option<u64>,
 ) -> Exit {
-    let watch = match Watch::new(config.http.listen) {
+    let watch = match Watch::new(path, &config.http) {
         Ok(watch) => watch,
         Err(error) => {
             complain!("cannot listen for signals: {error}");

@@ -90,6 +90,10 @@ fn ask(path: &Path, patience: Duration) -> Result<ReloadAnswer, ReloadError> {
                 ClientError::Silent { waited, .. } => ReloadError::NoAnswer { waited },
                 ClientError::Broken { source, .. } => broken(source.to_string()),
                 ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
+                // There is no TLS at a socket.
+                error @ (ClientError::NotTrusted { .. } | ClientError::NoTls { .. }) => {
+                    broken(error.to_string())
+                }
             }
         })?;
     let Answer { code, body } = answer;

@@ -291,6 +291,8 @@ fn ask(path: &Path, what: &str, body: &str) -> Result<SilenceAnswer, SilenceErro
             ClientError::Silent { waited, .. } => SilenceError::NoAnswer { waited },
             ClientError::Broken { source, .. } => broken(source.to_string()),
             ClientError::NotUnderstood { why, .. } => broken(why.to_owned()),
+            // There is no TLS at a socket.
+            error @ (ClientError::NotTrusted { .. } | ClientError::NoTls { .. }) => broken(error.to_string()),
         }
     })?;
     match (serde_json::from_str(&body), code) {

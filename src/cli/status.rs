@@ -4,7 +4,7 @@
 //! Every failure to learn the state exits with [`Exit::Unknown`] and a first line on standard output: monitoring systems do not show
 //! a plugin's standard error, and take a code above 3 for "down".
 
-mod ask;
+pub(super) mod ask;
 mod fleet;
 mod guard;
 mod json;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::ask::{ask_daemon, with_urls_masked};
+use self::ask::{Way, ask_daemon, with_urls_masked};
 use self::fleet::asking::{Ask, Limits, ask_all};
 use self::fleet::{Fleet, Sites};
 use self::guard::{guard, unknown};
@@ -66,6 +66,12 @@ pub(super) struct StatusArguments {
     /// Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Trust the authorities in this PEM file instead of this host's store, for https URLs.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The file with the listener's bearer token ([http] token_file).
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 }
 
 /// The option that makes a plugin of the command.
@@ -80,7 +86,8 @@ enum Form {
 }
 
 pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
-    let StatusArguments { json, nagios, vpn, watch, fleet, color, url } = arguments;
+    let StatusArguments { json, nagios, vpn, watch, fleet, color, url, ca, token_file } = arguments;
+    let way = Way { ca, token_file };
     guard(nagios);
     let form = match (nagios, json) {
         (true, _) => Form::Nagios,
@@ -88,7 +95,7 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
         (false, false) => Form::Page,
     };
     if fleet.is_empty() {
-        let look = look_at_one(config.to_owned(), url, vpn.clone());
+        let look = look_at_one(config.to_owned(), url, way, vpn.clone());
         return match watch {
             Some(seconds) => keep_watching(seconds, color, look),
             None => finish(look().map(|site| site.printed(form, color, vpn.is_some())), form),
@@ -99,7 +106,7 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
         Err(why) => return finish(Err(why), form),
     };
     let sites = fleet.urls.len();
-    let look = look_at_fleet(config.to_owned(), fleet);
+    let look = look_at_fleet(config.to_owned(), way, fleet);
     match watch {
         Some(seconds) => keep_watching(seconds, color, look),
         None => {
@@ -120,9 +127,9 @@ struct One {
     answer: Option<String>,
 }
 
-fn look_at_one(config: PathBuf, url: Option<String>, vpn: Option<String>) -> Look<One> {
+fn look_at_one(config: PathBuf, url: Option<String>, way: Way, vpn: Option<String>) -> Look<One> {
     Arc::new(move || {
-        let answer = ask_daemon(&config, url.as_deref())?;
+        let answer = ask_daemon(&config, url.as_deref(), &way)?;
         let status = read(&answer)?;
         let (status, answer) = match &vpn {
             Some(vpn) => (only(status, vpn)?, None),
@@ -132,8 +139,8 @@ fn look_at_one(config: PathBuf, url: Option<String>, vpn: Option<String>) -> Loo
     })
 }
 
-fn look_at_fleet(config: PathBuf, fleet: Fleet) -> Look<Sites> {
-    let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url))?));
+fn look_at_fleet(config: PathBuf, way: Way, fleet: Fleet) -> Look<Sites> {
+    let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url), &way)?));
     Arc::new(move || {
         let at = clock::wall();
         Ok(Sites::new(at, ask_all(&fleet.urls, &ask, Limits::default())))

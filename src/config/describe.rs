@@ -8,14 +8,15 @@ use std::time::Duration;
 use super::problem::Warning;
 use super::quantity::{ShownDuration, ShownSize};
 use super::settings::{
-    AwsDefaults, CloudWatchSettings, Config, Loaded, Mode, PossibleIncident, SinkSettings, VpnDetails,
+    AwsDefaults, CloudWatchSettings, Config, HttpSettings, Loaded, Mode, PossibleIncident, SinkSettings,
+    VpnDetails,
 };
 use crate::access::{Secret, secret_in};
 use crate::domain::names::{Routing, SourceId, SourceKind, VpnId};
 use crate::domain::plan::{IncidentRules, Plan, ProbeRules, QualityRules, TunnelPlan, Vantage, VpnPlan};
 use crate::domain::scope::Scope;
 use crate::domain::sensor::SensorKind;
-use crate::settings::{BgpSettings, IpsecSettings, StoreSettings, UplinkSettings};
+use crate::settings::{BgpSettings, IpsecSettings, ProtectionFiles, StoreSettings, UplinkSettings};
 
 /// The meaning of the configuration: site, connections, rules, pollers, sinks, metrics, listener, store, and what follows from
 /// them.
@@ -244,8 +245,12 @@ impl Page<'_> {
             }
             None => writeln!(f, "\nmetrics     none go to CloudWatch")?,
         }
-        let listen = self.config.http.listen;
-        writeln!(f, "listener    http://{listen}/ with /metrics, /status, /healthz, /readyz")?;
+        let HttpSettings { listen, hosts: _, protection: ProtectionFiles { tls, token } } = &self.config.http;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        writeln!(f, "listener    {scheme}://{listen}/ with /metrics, /status, /healthz, /readyz")?;
+        if let Some(token) = token {
+            writeln!(f, "            asks for the token in {}, except at /healthz", token.display())?;
+        }
         let StoreSettings { path, max_size, keep, spool: _ } = &self.config.store;
         writeln!(f, "store       {}", path.display())?;
         writeln!(f, "            at most {}, history of {}", ShownSize(*max_size), ShownDuration(*keep))

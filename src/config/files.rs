@@ -280,6 +280,27 @@ pub(super) struct Surroundings<'a> {
     pub(super) trial: WebhookTrial<'a>,
 }
 
+/// Reports problems of a secret's file.
+pub(super) fn look_at_secret(
+    section: &Section<'_>,
+    key: &str,
+    path: &Path,
+    reader: &ReadBy,
+    notes: &mut Notes,
+) {
+    if !look(section, key, path, reader, notes) {
+        return;
+    }
+    let shown = path.display();
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => section.wrong(key, format!("{shown} is a directory"), notes),
+        Ok(meta) if access::is_open_to_all(path, &meta) => {
+            section.wrong(key, format!("{shown} can be read by everybody; chmod o-rwx {shown}"), notes);
+        }
+        Ok(_) | Err(_) => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,8 +1,8 @@
-//! The single tables: `[site]`, `[aws]`, `[cloudwatch]`, `[http]` and `[store]` for the daemon as a whole; `[probe]` and
+//! The single tables: `[site]`, `[aws]`, `[cloudwatch]` and `[store]` for the daemon as a whole; `[probe]` and
 //! `[incident]`, which a connection can override key by key.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::patterns;
 use super::problem::Notes;
 use super::quantity::{DurationBounds, ShownDuration, SizeBounds};
 use super::section::Section;
-use super::settings::{AwsDefaults, CloudWatchSettings, HttpSettings};
+use super::settings::{AwsDefaults, CloudWatchSettings};
 use crate::domain::plan::{AwsRules, IncidentRules, ProbeRules, QualityRules};
 use crate::settings::StoreSettings;
 
@@ -31,7 +31,6 @@ const DAY: u64 = 24 * 3600;
 /// Openings of the last day are needed.
 const KEEP: DurationBounds = DurationBounds::new(Duration::from_secs(DAY), Duration::from_secs(3650 * DAY));
 
-const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9846);
 const STATE_DIRECTORY_DEFAULT: &str = "/var/lib/bothends";
 
 /// `site.name`, or the host's.
@@ -94,17 +93,6 @@ pub(super) fn cloudwatch(section: &Section<'_>, notes: &mut Notes) -> Option<Clo
         role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
     };
     section.flag("enabled", notes).unwrap_or(true).then_some(settings)
-}
-
-/// `[http]`.
-pub(super) fn http(section: &Section<'_>, notes: &mut Notes) -> HttpSettings {
-    let listen = section.text("listen", &patterns::LISTEN, notes).unwrap_or(LISTEN_DEFAULT);
-    if !listen.ip().is_loopback() {
-        let what = "not a loopback address; /status and /metrics are unauthenticated";
-        section.warn("listen", what, notes);
-    }
-    let hosts = section.texts("hosts", &patterns::HOST, notes).unwrap_or_default();
-    HttpSettings { listen, hosts: hosts.into_iter().map(|host| host.value).collect() }
 }
 
 /// `[store]`. systemd names the state directory in `STATE_DIRECTORY`, several with colons between them (systemd.exec(5)).

@@ -11,6 +11,7 @@ mod document;
 mod files;
 mod globals;
 mod hints;
+mod http;
 pub mod needs;
 mod parents;
 pub mod patterns;
@@ -28,7 +29,6 @@ mod vpns;
 mod webhook;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,8 +130,8 @@ fn load_in(path: &Path, surroundings: &Surroundings<'_>) -> Result<Loaded, Rejec
     read(path, files, surroundings, notes)
 }
 
-/// The listener's address by this configuration, whatever else is wrong with it; the default where it cannot be determined.
-pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
+/// The listener by this configuration, whatever else is wrong with it; the default where it cannot be determined.
+pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> HttpSettings {
     let mut notes = Notes::default();
     let files = files::read(path, &mut notes);
     let documents = files
@@ -140,7 +140,7 @@ pub fn listener(path: &Path, env: &BTreeMap<String, String>) -> SocketAddr {
         .collect();
     let overrides = section::overrides(env, RENAMED, &mut notes);
     let merged = section::merge(path, documents, overrides, &mut notes);
-    globals::http(&Section::root(&merged).section("http"), &mut notes).listen
+    http::read(&Section::root(&merged).section("http"), &ReadBy::Unknown, &mut notes)
 }
 
 /// Reads a text as if it were the only file of a configuration; for `discover`, which writes one.
@@ -193,7 +193,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     let incident = globals::incident(&incident_section, globals::INCIDENT_DEFAULT, notes);
     let mode = incident_section.text("mode", &patterns::MODE, notes).unwrap_or(Mode::Raise);
     let cloudwatch = globals::cloudwatch(&root.section("cloudwatch"), notes);
-    let http = globals::http(&root.section("http"), notes);
+    let http = http::read(&root.section("http"), surroundings.reader, notes);
     let store = globals::store(&root.section("store"), surroundings.env, cloudwatch.is_some(), notes);
 
     let sensors = Sensors::read(&root, merged, complete, notes);

@@ -100,7 +100,17 @@ pub(super) const ROOT: &[Key] = &[
         "cloudwatch",
         &[scalar("enabled"), scalar("namespace"), scalar("interval"), scalar("region"), scalar("role_arn")],
     ),
-    table("http", &[scalar("listen"), list("hosts")]),
+    table(
+        "http",
+        &[
+            scalar("listen"),
+            scalar("allow_remote"),
+            list("hosts"),
+            scalar("tls_certificate"),
+            scalar("tls_key"),
+            scalar("token_file"),
+        ],
+    ),
     table("store", &[scalar("path"), scalar("max_size"), scalar("keep")]),
 ];
 

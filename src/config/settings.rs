@@ -11,7 +11,7 @@ use crate::domain::plan::{ParentPlan, Plan, SinkPlan};
 use crate::domain::scope::Scope;
 use crate::outbound::KeyExchange;
 use crate::settings::{
-    SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl, response_plan,
+    ProtectionFiles, SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl, response_plan,
 };
 
 use super::problem::Warning;
@@ -154,6 +154,8 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// Host names that requests may use, besides this host's own.
     pub hosts: Vec<Arc<str>>,
+    /// Its certificate and token.
+    pub protection: ProtectionFiles,
 }
 
 impl Mode {

@@ -1,7 +1,6 @@
 //! The settings of a sink of type `webhook`. Named files are examined: a missing file, or a secret that everybody can read,
 //! should be found before the first page.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -220,7 +219,7 @@ fn secret(
             None
         }
         (Some(path), None) => {
-            look(section, &file, &path, surroundings.reader, notes);
+            files::look_at_secret(section, &file, &path, surroundings.reader, notes);
             Some(path)
         }
         (None, Some(name)) => {
@@ -228,26 +227,11 @@ fn secret(
             let directory = surroundings.env.get("CREDENTIALS_DIRECTORY");
             let path = Path::new(directory.map_or(CREDENTIALS, String::as_str)).join(&*name);
             if directory.is_some() {
-                look(section, &credential, &path, surroundings.reader, notes);
+                files::look_at_secret(section, &credential, &path, surroundings.reader, notes);
             }
             Some(path)
         }
         (None, None) => None,
-    }
-}
-
-/// Reports problems of a secret's file.
-fn look(section: &Section<'_>, key: &str, path: &Path, reader: &ReadBy, notes: &mut Notes) {
-    if !files::look(section, key, path, reader, notes) {
-        return;
-    }
-    let shown = path.display();
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => section.wrong(key, format!("{shown} is a directory"), notes),
-        Ok(meta) if access::is_open_to_all(path, &meta) => {
-            section.wrong(key, format!("{shown} can be read by everybody; chmod o-rwx {shown}"), notes);
-        }
-        Ok(_) | Err(_) => {}
     }
 }
 

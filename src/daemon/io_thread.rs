@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
@@ -34,6 +34,7 @@ use crate::health::overview::ShownProblems;
 use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Component, Health, Problem};
 use crate::http::listener::{self, BindError};
+use crate::http::protection::{self, Finding, ProtectedBy, Protection, ProtectionFault};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
 use crate::http::silences::SilenceRequest;
@@ -58,12 +59,20 @@ pub(super) type Requests = (mpsc::Receiver<AwsRequest>, mpsc::Receiver<SenseRequ
 
 /// What was opened before this thread began.
 pub(super) struct Opened {
-    /// The listener, or why there is none yet.
-    pub(super) bound: Result<TcpListener, BindError>,
+    /// The listener.
+    pub(super) listener: OpenListener,
     /// The silences of the last run.
     pub(super) silences: Silences,
     /// The store's thread, to wait for at the end.
     pub(super) store: StoreThread,
+}
+
+/// The listener, as far as it could be opened.
+pub(super) struct OpenListener {
+    /// Itself, or why there is none yet.
+    pub(super) bound: Result<TcpListener, BindError>,
+    /// What protects it.
+    pub(super) protection: Protection,
 }
 
 /// Runs until a signal ends the daemon or the driver ends.
@@ -109,7 +118,7 @@ impl Signals {
 async fn work(
     mut context: IoContext,
     (requests, questions): Requests,
-    Opened { bound, silences, store }: Opened,
+    Opened { listener, silences, store }: Opened,
     mut signals: Signals,
 ) -> Exit {
     let started = clock::now();
@@ -120,7 +129,8 @@ async fn work(
     let shown = spawn_overview(&context, in_force_in.clone(), &mut tasks);
     let notifier = Notifier::new(context.status.clone(), shown.clone());
     let sources = sources(&context, about_in, shown.clone());
-    spawn_listener(&context, bound, App::public(sources.clone()), &mut tasks);
+    let renew = Arc::new(Notify::new());
+    spawn_listener(&context, listener, App::public(sources.clone()), &renew, &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
     let (mut reloads, silence_requests) = spawn_control(&context, sources, &mut tasks);
     context.spawn(&mut tasks, silences::keep(silences::Keeper::new(&context, silences), silence_requests));
@@ -175,6 +185,7 @@ async fn work(
                     () = signals.stop() => break false,
                     left = parts.adopt(&context, &mut tasks) => left,
                 });
+                renew.notify_one();
                 notifier.reloaded();
                 Reloaded::answer(&context.config, notes)
             }
@@ -357,12 +368,17 @@ fn sources(
 
 fn spawn_listener(
     context: &IoContext,
-    bound: Result<TcpListener, BindError>,
+    OpenListener { bound, protection }: OpenListener,
     app: App,
+    renew: &Arc<Notify>,
     tasks: &mut JoinSet<()>,
 ) {
     let health = context.health.clone();
     let ends = context.until_driver_ends();
+    let (protection, protection_in) = watch::channel(protection);
+    let files = context.config.http.protection.clone();
+    let report = report_protection(context.health.clone());
+    context.spawn(tasks, protection::renew(files, protection, Arc::clone(renew), report));
     tasks.spawn(async move {
         tokio::pin!(ends);
         let listener = match bound {
@@ -372,8 +388,27 @@ fn spawn_listener(
                 () = &mut ends => return,
             },
         };
-        server::serve(listener, app, Limits::TCP, ends).await;
+        server::serve(listener, app, protection_in, Limits::TCP, ends).await;
     });
+}
+
+/// States what the listener's files were found to be.
+fn report_protection(health: Health) -> impl FnMut(ProtectedBy, Finding) + Send {
+    move |part, finding| {
+        let component = match part {
+            ProtectedBy::Certificate => Component::ListenerCertificate,
+            ProtectedBy::Token => Component::ListenerToken,
+        };
+        let problem = match finding {
+            Finding::Sound => {
+                health.clear(&component);
+                return;
+            }
+            Finding::Unusable(fault) => Problem::listener_file_failing(ProtectionFault { part, fault }),
+            Finding::Expires(at) => Problem::certificate_expiring(at, clock::wall()),
+        };
+        health.set(component, problem);
+    }
 }
 
 /// `/readyz` cannot be asked meanwhile, so the journal and systemd's status line report the problem.
@@ -399,7 +434,9 @@ fn spawn_control(
         match listener::bind_socket(&path) {
             Ok(listener) => {
                 let app = App::control(sources, reloads, silences);
-                tasks.spawn(server::serve(listener, app, limits, context.until_driver_ends()));
+                // Its directory and mode protect it.
+                let open = watch::channel(Protection::default()).1;
+                tasks.spawn(server::serve(listener, app, open, limits, context.until_driver_ends()));
             }
             Err(error) => {
                 Notice::ControlSocketFailing { why: &error.to_string() }

@@ -26,10 +26,9 @@ use crate::settings::{StoreSettings, WebhookSettings};
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
     let trial = |webhook: &WebhookSettings| any_sink::trial(webhook, any_sink::Reach::Daemon);
     let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
-    match Needs::of(&loaded.config).lacking(&Granted::here()) {
-        lacking if lacking.is_empty() => Ok(loaded),
-        lacking => Err(Rejection::of_file(config_path, lacking)),
-    }
+    let mut lacking = Needs::of(&loaded.config).lacking(&Granted::here());
+    lacking.extend(super::listener_faults(&loaded.config.http.protection, any_sink::Reach::Daemon));
+    if lacking.is_empty() { Ok(loaded) } else { Err(Rejection::of_file(config_path, lacking)) }
 }
 
 /// What `/status` says of the daemon.
@@ -112,6 +111,12 @@ fn keep_what_needs_a_restart(context: &IoContext, config: &mut Config) -> Option
     }
     if config.http.hosts != context.config.http.hosts {
         pending.push("[http] hosts");
+    }
+    if config.http.protection.tls != context.config.http.protection.tls {
+        pending.push("[http] tls_certificate and tls_key");
+    }
+    if config.http.protection.token != context.config.http.protection.token {
+        pending.push("[http] token_file");
     }
     // Whether rollups wait follows from another table.
     let store = StoreSettings { spool: context.config.store.spool, ..config.store.clone() };

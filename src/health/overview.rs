@@ -242,7 +242,9 @@ fn causes(
         | Component::Configuration
         | Component::Probe
         | Component::Clock
-        | Component::Listener => Vec::new(),
+        | Component::Listener
+        | Component::ListenerCertificate
+        | Component::ListenerToken => Vec::new(),
     }
 }
 
@@ -269,7 +271,9 @@ impl CauseContext<'_> {
             | Component::Configuration
             | Component::Probe
             | Component::Clock
-            | Component::Listener => false,
+            | Component::Listener
+            | Component::ListenerCertificate
+            | Component::ListenerToken => false,
         }
     }
 }

@@ -14,6 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time;
@@ -22,6 +23,9 @@ use crate::catalogue::parts::ListenerKind;
 
 /// Between two attempts. Scrapes come every 10 s or less often; an attempt costs a socket.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// A client whose host is gone acknowledges nothing. A status page's connection has no other limit in time, and seldom much to send.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// The user id of the client's process, as the kernel says (SO_PEERCRED); only at the control socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +60,8 @@ impl Listener for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Peer)> {
         let (stream, peer) = Self::accept(self).await?;
+        // Where the kernel does not have it, the limits in time still hold.
+        _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED));
         Ok((stream, Peer { address: Some(peer.ip()), caller: Caller(None) }))
     }
 

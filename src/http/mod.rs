@@ -3,8 +3,11 @@
 
 pub mod client;
 pub mod listener;
+pub mod protection;
 pub mod routes;
 pub mod server;
 pub mod silences;
 pub mod status_json;
 pub mod summary;
+pub mod tls;
+pub mod token;

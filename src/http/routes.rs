@@ -124,6 +124,12 @@ impl App {
         Self { router: router.merge(silences::routes(silences)), hosts }
     }
 
+    /// These routes, for tests of how answers are served.
+    #[cfg(test)]
+    pub(super) fn of_tests(router: Router) -> Self {
+        Self { router, hosts: Arc::default() }
+    }
+
     /// Answers one request.
     pub(super) fn answer(
         &self,

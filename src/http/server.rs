@@ -1,68 +1,56 @@
-//! Serves within limits: scrapers that hang, even a hundred of them, must not exhaust memory or keep others from their answers.
-//! When all slots are in use, a client that has not sent a request is dropped first, then one that does not read its answer.
+//! Serves within limits: clients that hang, even all that there may be, must not exhaust memory or keep others from their answers.
+//!
+//! | limit | where |
+//! |---|---|
+//! | the numbers | `limits` |
+//! | connections at a time, in all and of one address, and who is dropped for another | `slots` |
+//! | large answers in memory at a time | `turns` |
+//! | a client that takes nothing | `stream` |
 //!
 //! One task accepts, one task per connection answers. Dropping [`serve`]'s future ends them all.
 
+mod limits;
+mod slots;
+mod stream;
+mod turns;
+
+use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{self, Instant};
+use tokio_rustls::TlsAcceptor;
 
+use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, lock};
+use self::stream::Watched;
+use self::turns::{SMALL, Turn, Turns};
 use super::listener::{Caller, Listener};
-use super::routes::{App, RELOAD_PATIENCE};
+use super::protection::Protection;
+use super::routes::App;
+use super::token;
 use crate::catalogue::parts::Detail;
 use crate::clock;
-use crate::domain::time::Moment;
 
-/// The limits of connections.
+pub use self::limits::Limits;
+
+/// Marks an answer that goes on until the client leaves, such as server-sent events: a handler puts it into the response's
+/// extensions. Its connection has no limit in time; it is dropped when its client takes nothing for [`Limits::stalled`], when a
+/// newer one needs its place ([`Limits::long_lived`]), and when another client needs its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at a time; if none of them can be dropped, another gets 503 and is closed.
-    pub connections: usize,
-    /// Connections of one address at a time; another replaces one of them.
-    pub per_peer: usize,
-    /// For the request's head to arrive.
-    pub header: Duration,
-    /// For the answer to be read before another client may take the slot.
-    pub answer: Duration,
-    /// For the whole connection, which carries one request.
-    pub connection: Duration,
-    /// For open connections to end when the daemon stops.
-    pub ending: Duration,
-}
-
-impl Limits {
-    /// For the listener. 8 are enough for two Prometheus servers, a load balancer's check and a few people; an answer takes milliseconds.
-    /// Each may hold a page of metrics in memory, 8 MB for a thousand VPN connections.
-    pub const TCP: Self = Self {
-        connections: 8,
-        per_peer: 6,
-        header: Duration::from_secs(5),
-        answer: Duration::from_secs(2),
-        connection: Duration::from_secs(15),
-        ending: ENDING,
-    };
-
-    /// For the control socket. A person and a package's script may reload at the same time, and wait for the outcome.
-    pub const SOCKET: Self = Self {
-        connections: 8,
-        per_peer: 8,
-        header: Duration::from_secs(5),
-        answer: Duration::from_secs(5),
-        connection: RELOAD_PATIENCE.saturating_add(Duration::from_secs(10)),
-        ending: ENDING,
-    };
-}
-
-/// An answer that is made takes milliseconds, and the daemon's end waits for nobody who has not asked yet.
-const ENDING: Duration = Duration::from_millis(500);
+pub struct LongLived;
 
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -70,10 +58,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Requests have short heads. What adds a silence has a body, for which its route has a limit.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits.
-pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown: impl Future<Output = ()>) {
+/// Serves until `shutdown` completes. Then it accepts no more connections, and open ones may finish within the limits. Each
+/// connection is protected as `protection` says when it begins.
+pub async fn serve<L: Listener>(
+    listener: L,
+    app: App,
+    protection: watch::Receiver<Protection>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut slots = Slots { limits, taken: Vec::new() };
     let (ending, ends) = watch::channel(());
+    let turns = Arc::new(Turns::new(limits.large));
+    let shared = Shared { app, protection, limits, turns, long_lived: Arc::default() };
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
@@ -85,12 +82,11 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
         match stream {
             Ok((stream, peer)) => {
                 if slots.make_room_for(peer.address) {
-                    let state = Arc::<Mutex<ConnectionState>>::default();
-                    let app = app.clone();
-                    let answered =
-                        answer::<L>((stream, peer.caller), app, Arc::clone(&state), limits, ends.clone());
-                    slots.taken.push(Taken { peer: peer.address, state, task: connections.spawn(answered) });
-                } else {
+                    let connection = Connection::new(shared.clone(), peer.caller);
+                    let state = Arc::clone(&connection.state);
+                    let task = connections.spawn(connection.serve(stream, ends.clone()));
+                    slots.taken.push(Taken { peer: peer.address, state, task });
+                } else if shared.protection.borrow().tls.is_none() {
                     turn_away::<L>(&stream);
                 }
             }
@@ -106,116 +102,220 @@ pub async fn serve<L: Listener>(listener: L, app: App, limits: Limits, shutdown:
     _ = time::timeout(limits.ending, ended).await;
 }
 
-/// The open connections, oldest first.
-struct Slots {
-    limits: Limits,
-    taken: Vec<Taken>,
-}
-
-struct Taken {
-    /// The client's address; `None` on the control socket.
-    peer: Option<IpAddr>,
-    state: Arc<Mutex<ConnectionState>>,
-    task: AbortHandle,
-}
-
-/// The progress of a connection.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum ConnectionState {
-    /// No request has arrived.
-    #[default]
-    Silent,
-    /// A request is being answered.
-    Asked,
-    /// The answer has been ready to read since this moment.
-    Answered(Moment),
-}
-
-impl Slots {
-    /// Whether there is a slot for a client of this address, if need be by dropping a connection.
-    fn make_room_for(&mut self, peer: Option<IpAddr>) -> bool {
-        self.taken.retain(|taken| !taken.task.is_finished());
-        let share = self.taken.iter().filter(|taken| taken.peer == peer).count();
-        let dropped = if share >= self.limits.per_peer {
-            self.first_to_drop(|taken| taken.peer == peer)
-        } else if self.taken.len() >= self.limits.connections {
-            self.first_to_drop(|_| true)
-        } else {
-            return true;
-        };
-        let Some(index) = dropped else { return false };
-        self.taken.remove(index).task.abort();
-        true
-    }
-
-    /// A client in good order sends its request at once and reads the answer at once.
-    fn first_to_drop(&self, among: impl Fn(&Taken) -> bool) -> Option<usize> {
-        let now = clock::now().mono;
-        let silent = |state: ConnectionState| state == ConnectionState::Silent;
-        let slow = |state: ConnectionState| match state {
-            ConnectionState::Answered(at) => now.since(at) >= self.limits.answer,
-            ConnectionState::Silent | ConnectionState::Asked => false,
-        };
-        let first = |is: &dyn Fn(ConnectionState) -> bool| {
-            self.taken.iter().position(|taken| among(taken) && is(*lock(&taken.state)))
-        };
-        first(&silent).or_else(|| first(&slow))
-    }
-}
-
-/// The state is valid after every statement, so a poisoned lock is harmless.
-fn lock(state: &Mutex<ConnectionState>) -> std::sync::MutexGuard<'_, ConnectionState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn answer<L: Listener>(
-    (stream, caller): (L::Stream, Caller),
+/// What all connections of a listener share.
+#[derive(Debug, Clone)]
+struct Shared {
     app: App,
-    state: Arc<Mutex<ConnectionState>>,
+    protection: watch::Receiver<Protection>,
     limits: Limits,
-    mut ends: watch::Receiver<()>,
-) {
-    let service = service_fn(move |request| {
-        *lock(&state) = ConnectionState::Asked;
-        let (answer, state) = (app.answer(request, caller), Arc::clone(&state));
-        async move {
-            let answer = answer.await;
-            *lock(&state) = ConnectionState::Answered(clock::now().mono);
-            answer
+    turns: Arc<Turns>,
+    long_lived: Arc<LongLivedSlots>,
+}
+
+/// One connection, which carries one request.
+struct Connection {
+    shared: Shared,
+    caller: Caller,
+    state: Arc<Mutex<ConnectionState>>,
+    /// What its answer occupies, until the connection ends.
+    held: Arc<Mutex<Option<Held>>>,
+    /// Its answer is large and ready.
+    large: Arc<Notify>,
+    /// It has to end: another takes its place.
+    leave: Arc<Notify>,
+}
+
+/// Until when a connection must have come to this.
+#[derive(Debug, Clone, Copy)]
+struct Deadlines {
+    /// Its request's head has arrived.
+    head: Instant,
+    /// It has ended.
+    whole: Instant,
+}
+
+/// What an answer occupies until it is dropped.
+enum Held {
+    Turn(#[expect(dead_code, reason = "only its drop counts")] Turn),
+    LongLived(#[expect(dead_code, reason = "only its drop counts")] LongLivedSlot),
+}
+
+impl Connection {
+    fn new(shared: Shared, caller: Caller) -> Self {
+        Self {
+            shared,
+            caller,
+            state: Arc::default(),
+            held: Arc::default(),
+            large: Arc::default(),
+            leave: Arc::default(),
         }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header)
-        .max_buf_size(READ_BUFFER)
-        // A scrape per minute gains nothing from keep-alive, and an idle connection would hold a slot.
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let end = time::sleep(limits.connection);
-    tokio::pin!(end);
-    let mut ending = false;
-    loop {
-        tokio::select! {
-            served = &mut connection => {
-                if let Err(error) = served {
-                    Detail::HttpClientLeft(&error).record().emit();
+    }
+
+    async fn serve<S>(self, stream: S, mut ends: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Limits { header, connection, stalled, .. } = self.shared.limits;
+        let deadlines = Deadlines { head: Instant::now() + header, whole: Instant::now() + connection };
+        let stream = Watched::new(stream, stalled);
+        let tls = self.shared.protection.borrow().tls.clone();
+        let Some(tls) = tls else { return self.converse(stream, deadlines, ends).await };
+        let secured = tokio::select! {
+            secured = time::timeout_at(deadlines.head, secured(stream, TlsAcceptor::from(tls.config))) => secured,
+            _ = ends.changed() => return,
+        };
+        match secured {
+            Ok(Ok(Some(stream))) => self.converse(stream, deadlines, ends).await,
+            Ok(Ok(None)) | Err(_) => {}
+            Ok(Err(error)) => Detail::HttpClientLeft(&error).record().emit(),
+        }
+    }
+
+    async fn converse<S>(&self, stream: S, deadlines: Deadlines, mut ends: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let service = service_fn(|request| self.answer(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.shared.limits.header)
+            .max_buf_size(READ_BUFFER)
+            // A scrape per minute gains nothing from keep-alive, and an idle connection would hold a slot.
+            .keep_alive(false)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let gives_way = self.gives_way();
+        tokio::pin!(gives_way);
+        let (mut head_due, mut whole_due, mut ending) = (true, true, false);
+        loop {
+            tokio::select! {
+                served = &mut connection => {
+                    if let Err(error) = served {
+                        Detail::HttpClientLeft(&error).record().emit();
+                    }
+                    return;
                 }
-                return;
-            }
-            () = &mut end => return,
-            _ = ends.changed(), if !ending => {
-                ending = true;
-                connection.as_mut().graceful_shutdown();
+                () = time::sleep_until(deadlines.head), if head_due => {
+                    if self.is(ConnectionState::Silent) {
+                        return;
+                    }
+                    head_due = false;
+                }
+                () = time::sleep_until(deadlines.whole), if whole_due => {
+                    if !self.is(ConnectionState::LongLived) {
+                        return;
+                    }
+                    whole_due = false;
+                }
+                () = &mut gives_way => return,
+                _ = ends.changed(), if !ending => {
+                    if self.is(ConnectionState::LongLived) {
+                        return;
+                    }
+                    ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }
+
+    fn is(&self, state: ConnectionState) -> bool {
+        *lock(&self.state) == state
+    }
+
+    /// Completes when the connection has to end for another: its slot is needed, or its answer has waited to be read for long and
+    /// its turn is needed.
+    async fn gives_way(&self) {
+        let slow = async {
+            self.large.notified().await;
+            time::sleep(self.shared.limits.answer).await;
+            self.shared.turns.wanted().await;
+            *lock(&self.held) = None;
+        };
+        tokio::select! {
+            () = self.leave.notified() => {}
+            () = slow => {}
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        *lock(&self.state) = ConnectionState::Asked;
+        let Shared { app, protection, limits, turns, long_lived } = &self.shared;
+        if !protection.borrow().admits(request.uri().path(), request.headers()) {
+            *lock(&self.state) = ConnectionState::Answered(clock::now().mono);
+            return Ok(token::refusal());
+        }
+        let mut turn = None;
+        if may_be_large(&request) {
+            turn = turns.take(limits.turn).await;
+            if turn.is_none() {
+                *lock(&self.state) = ConnectionState::Answered(clock::now().mono);
+                return Ok(busy());
+            }
+        }
+        let answer = app.answer(request, self.caller).await?;
+        if answer.extensions().get::<LongLived>().is_some() {
+            let slot = long_lived.enter(&self.leave, limits.long_lived);
+            *lock(&self.held) = Some(Held::LongLived(slot));
+            *lock(&self.state) = ConnectionState::LongLived;
+            return Ok(answer);
+        }
+        // A streamed body has no size, and is made as it is read.
+        let is_large = answer.body().size_hint().exact().is_some_and(|size| size > SMALL);
+        if let Some(turn) = turn.filter(|_| is_large) {
+            *lock(&self.held) = Some(Held::Turn(turn));
+            self.large.notify_one();
+        }
+        *lock(&self.state) = ConnectionState::Answered(clock::now().mono);
+        Ok(answer)
+    }
+}
+
+/// The first byte of a TLS connection: a handshake record (RFC 8446, 5.1). No HTTP request begins with it.
+const HANDSHAKE: u8 = 0x16;
+
+/// The stream in TLS; `None` if the client does not speak it, and has been answered.
+async fn secured<S>(
+    mut stream: Watched<S>,
+    acceptor: TlsAcceptor,
+) -> io::Result<Option<impl AsyncRead + AsyncWrite + Unpin + Send>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    const HTTPS_ONLY: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Content-Length: 42\r\nConnection: close\r\n\r\nthis port speaks TLS: use an https:// URL\n";
+    match stream.first().await? {
+        Some(HANDSHAKE) => Ok(Some(acceptor.accept(stream).await?)),
+        Some(_) => {
+            // Unread bytes would reset the connection before the answer is read.
+            let mut request = vec![0; READ_BUFFER];
+            _ = stream.read(&mut request).await?;
+            _ = stream.read(&mut request).await?;
+            stream.write_all(HTTPS_ONLY).await?;
+            stream.shutdown().await?;
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}
+
+/// A load balancer's check must not wait for scrapes, nor anything for a reload, which takes as long as the disk.
+fn may_be_large(request: &Request<Incoming>) -> bool {
+    let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    reads && !["/healthz", "/readyz"].contains(&request.uri().path())
+}
+
+/// The answer to a request whose turn did not come.
+fn busy() -> Response {
+    let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, head, "too many requests at once; try again\n").into_response()
 }
 
 /// Sends 503 if that is possible without waiting; the connection closes with the stream.
 fn turn_away<L: Listener>(stream: &L::Stream) {
     const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n\
-        Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n";
+        Content-Length: 21\r\nRetry-After: 1\r\nConnection: close\r\n\r\ntoo many connections\n";
     L::try_write(stream, BUSY);
 }
 

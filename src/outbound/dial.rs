@@ -27,17 +27,11 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::crypto;
 use super::error::{Certificate, ConnectError, ConnectStage, TlsFault, What};
 use super::proxy::{Proxies, Proxy};
 use crate::clock;
 use crate::domain::time::Moment;
-
-#[cfg(feature = "tls-aws-lc")]
-use rustls::crypto::aws_lc_rs as crypto;
-#[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
-use rustls::crypto::ring as crypto;
-#[cfg(not(any(feature = "tls-aws-lc", feature = "tls-ring")))]
-compile_error!("choose a TLS provider: feature tls-aws-lc or tls-ring");
 
 /// Detects that the path of an idle connection is dead before the next call uses it.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
@@ -493,25 +487,19 @@ fn config(authorities: Arc<RootCertStore>, hello: Hello) -> Result<Arc<ClientCon
 /// A key share is sent for the first group (RFC 8446, section 4.2.8).
 #[cfg(feature = "tls-aws-lc")]
 fn provider(hello: Hello) -> CryptoProvider {
-    use crypto::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+    use super::crypto::library::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
     let classic = [X25519, SECP256R1, SECP384R1];
     let kx_groups = match hello {
         Hello::Large => [&[X25519MLKEM768][..], &classic].concat(),
         Hello::Small => classic.to_vec(),
     };
-    CryptoProvider { kx_groups, ..crypto::default_provider() }
+    CryptoProvider { kx_groups, ..crypto::provider() }
 }
 
 /// ring has no post-quantum key exchange.
 #[cfg(all(feature = "tls-ring", not(feature = "tls-aws-lc")))]
 fn provider(_: Hello) -> CryptoProvider {
-    crypto::default_provider()
-}
-
-/// For TLS servers of tests.
-#[cfg(test)]
-fn of_tests() -> CryptoProvider {
-    crypto::default_provider()
+    crypto::provider()
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ pub struct Proxy {
 }
 
 impl Proxies {
+    /// Every host is reached directly, whatever the environment says.
+    pub fn none() -> Self {
+        Self { matcher: Matcher::builder().build(), for_https: None, for_http: None }
+    }
+
     /// The proxies that these variables name; an empty variable counts as not set.
     ///
     /// # Errors

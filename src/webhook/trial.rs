@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::client::{self, Reason};
-use super::secret::{self, NoSecret};
 use super::template::Template;
-use crate::access::{Unread, read_regular};
+use crate::access::{NoSecret, Unread, read_regular, read_secret};
 use crate::domain::time::Stamp;
 use crate::incident::message::Message;
 use crate::incident::specimen::{MEMBERS, SOMETIMES, specimens};
@@ -83,7 +82,7 @@ fn is_out_of_reach(path: &Path) -> bool {
 }
 
 fn read(path: &Path, reach: Reach) -> Result<Option<String>, String> {
-    match (secret::read_at_once(path), reach) {
+    match (read_secret(path), reach) {
         (Ok(text), _) => Ok(Some(text)),
         (Err(NoSecret::OutOfReach(_)), Reach::Other) => Ok(None),
         (Err(NoSecret::OutOfReach(what)), Reach::Daemon) | (Err(NoSecret::Wrong(what)), _) => Err(what),

@@ -433,6 +433,8 @@ fn components(code: Code) -> Vec<Component> {
         Code::ReloadRefused | Code::RestartNeeded => vec![Component::Configuration],
         Code::ClockOff => vec![Component::Clock],
         Code::ListenerFailing => vec![Component::Listener],
+        Code::ListenerFileFailing => vec![Component::ListenerCertificate, Component::ListenerToken],
+        Code::CertificateExpiring => vec![Component::ListenerCertificate],
     }
 }
 

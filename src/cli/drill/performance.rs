@@ -4,21 +4,24 @@
 //! under the same token, until it is known what it started.
 
 use std::io;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::cli::progress::Progress;
+use crate::cli::status::ask::own_socket;
 use crate::cli::terminal::Interrupts;
 use crate::clock;
+use crate::config::HttpSettings;
 use crate::daemon::any_sink::AnySink;
-use crate::http::client::{self, PATIENCE, Server};
+use crate::http::client::{Client, ClientError, PATIENCE, Server};
 use crate::http::status_json::{PhasesJson, StatusJson};
 use crate::incident::drill::{Drill, ShowingSink, Shown};
 use crate::incident::message::{Change, Message, Messenger};
 use crate::incident::settings::SinkRules;
 use crate::incident::sink::{DRILL_SOURCE, IncidentSink, RecordId, SinkError, StartRequest};
+use crate::process::environment;
 
 /// The waits between the tries of one call, in seconds: a person waits, and a short failure must not leave a drill open.
 const WAITS: [u64; 4] = [1, 2, 4, 8];
@@ -276,13 +279,14 @@ pub(super) enum Daemon {
 
 /// Watches for a reason to end the drill: an interrupt, or a real incident at the daemon.
 pub(super) struct Watch {
-    daemon: Server,
+    /// The daemon at its control socket, if that may be ours to use, and at its listener.
+    daemon: Vec<Client>,
     interrupted: watch::Receiver<bool>,
 }
 
 impl Watch {
     /// From here on SIGINT, SIGTERM and SIGHUP end the drill instead of the process.
-    pub(super) fn new(listen: SocketAddr) -> io::Result<Self> {
+    pub(super) fn new(config: &Path, http: &HttpSettings) -> io::Result<Self> {
         let mut interrupts = Interrupts::new()?;
         let (sender, interrupted) = watch::channel(false);
         tokio::spawn(async move {
@@ -291,7 +295,13 @@ impl Watch {
             // A dropped sender would end the waits of the receivers.
             sender.closed().await;
         });
-        Ok(Self { daemon: Server::listening_at(listen), interrupted })
+        let socket = own_socket(config, &environment()).map(|path| Client::new(Server::Socket(path)));
+        let listener = Client::new(Server::listening_at(http.listen, http.protection.tls.is_some()));
+        // Without a token that can be read it is asked all the same, and its refusal says why.
+        let with_token =
+            http.protection.token.as_ref().and_then(|path| listener.clone().with_token_file(path).ok());
+        let daemon = socket.into_iter().chain([with_token.unwrap_or(listener)]).collect();
+        Ok(Self { daemon, interrupted })
     }
 
     /// Waits for an interrupt.
@@ -301,7 +311,23 @@ impl Watch {
     }
 
     pub(super) fn daemon(&self) -> Daemon {
-        match client::ask(&self.daemon, "GET /status", PATIENCE) {
+        let out_of_reach = |error: &ClientError| match error {
+            ClientError::Unreachable { .. } => true,
+            ClientError::Broken { .. }
+            | ClientError::Silent { .. }
+            | ClientError::NotUnderstood { .. }
+            | ClientError::NotTrusted { .. }
+            | ClientError::NoTls { .. } => false,
+        };
+        let mut answers = self.daemon.iter().map(|client| client.ask("GET /status", PATIENCE)).peekable();
+        let answer = loop {
+            match answers.next() {
+                Some(Err(error)) if out_of_reach(&error) && answers.peek().is_some() => {}
+                Some(answer) => break answer,
+                None => return Daemon::Absent("nobody was asked".to_owned()),
+            }
+        };
+        match answer {
             Ok(answer) if answer.code == 200 => match serde_json::from_str(&answer.body) {
                 Ok(status) => state_of(&status),
                 Err(error) => Daemon::Absent(format!("its status cannot be parsed: {error}")),

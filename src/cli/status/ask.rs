@@ -2,61 +2,89 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 
 use crate::cli::unit;
 use crate::config::{self, DEFAULT_PATH};
-use crate::http::client::{self, Answer, ClientError, PATIENCE, Server};
+use crate::http::client::{ANSWER_MAX, Answer, Client, ClientError, PATIENCE, Server, masked};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::process::environment;
 
 /// The body of the answer of the daemon at this URL, or else of the host's own.
-pub(super) fn ask_daemon(config: &Path, url: Option<&str>) -> Result<String, String> {
+pub(super) fn ask_daemon(config: &Path, url: Option<&str>, way: &Way) -> Result<String, String> {
     let own = url.is_none().then(|| own_socket(config, &environment())).flatten();
-    own.and_then(ask_socket).unwrap_or_else(|| ask_listener(config, url))
+    own.and_then(ask_socket).unwrap_or_else(|| ask_listener(config, url, way))
+}
+
+/// What a listener asks for beyond its address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Way {
+    /// Its certificate's authorities, instead of the host's store.
+    pub(super) ca: Option<PathBuf>,
+    /// The file with its token.
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Way {
+    fn client(&self, server: Server) -> Result<Client, String> {
+        let Self { ca, token_file } = self;
+        let mut client = Client::new(server).reading_at_most(ANSWER_MAX);
+        if let Some(path) = ca {
+            client = client.with_ca_file(path).map_err(|error| format!("--ca: {error}"))?;
+        }
+        if let Some(path) = token_file {
+            client = client.with_token_file(path).map_err(|error| format!("--token-file: {error}"))?;
+        }
+        Ok(client)
+    }
 }
 
 /// The control socket to ask: that of the unit in whose environment this runs, else the host's own daemon's. `None` if another
 /// configuration is given, which means another daemon.
-fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+pub(in crate::cli) fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
     socket(env).or_else(|| (config == Path::new(DEFAULT_PATH)).then(|| DEFAULT_SOCKET.into()))
 }
 
 /// The body of the daemon's answer. `None` if its listener should be asked instead: nothing listens here, the socket is closed to
 /// this user (only root and the daemon's own may connect), or it is busy.
 fn ask_socket(path: PathBuf) -> Option<Result<String, String>> {
-    match client::ask(&Server::Socket(path), QUESTION, PATIENCE) {
+    match Client::new(Server::Socket(path)).ask(QUESTION, PATIENCE) {
         Ok(Answer { code: 200, body }) => Some(Ok(body)),
         Err(error @ ClientError::Silent { .. }) => Some(Err(format!("{error}; {SILENT}"))),
         Ok(_)
         | Err(
-            ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::NotUnderstood { .. },
+            ClientError::Unreachable { .. }
+            | ClientError::Broken { .. }
+            | ClientError::NotUnderstood { .. }
+            | ClientError::NotTrusted { .. }
+            | ClientError::NoTls { .. },
         ) => None,
     }
 }
 
 /// The body of the answer at this URL, or else at the configuration's [http] listen.
-fn ask_listener(config: &Path, url: Option<&str>) -> Result<String, String> {
+fn ask_listener(config: &Path, url: Option<&str>, way: &Way) -> Result<String, String> {
     if let Some(url) = url {
-        return address(url).and_then(|address| ask(address, true));
+        let server = Server::parse(url).map_err(|error| format!("--url: {error}"))?;
+        return ask(&server, true, way);
     }
     // Other mistakes in the configuration do not matter here.
-    let address = config::listener(config, &environment());
-    let unread = unread(config, address);
+    let http = config::listener(config, &environment());
+    let server = Server::listening_at(http.listen, http.protection.tls.is_some());
+    let unread = unread(config, &server);
     // The default file need not be readable for every user; a file that was named should be.
     if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
         complain!("{unread}");
     }
-    ask(address, false)
+    ask(&server, false, way)
         .map_err(|why| format!("{why}{}", unread.map(|unread| format!("; {unread}")).unwrap_or_default()))
 }
 
 /// Why the configuration cannot be read, and the address that is tried instead of its [http] listen.
-fn unread(path: &Path, address: SocketAddr) -> Option<String> {
+fn unread(path: &Path, server: &Server) -> Option<String> {
     let why = config::unread(path)?;
     Some(format!(
-        "{} cannot be read ({why}), so its [http] listen is unknown; trying {address}",
+        "{} cannot be read ({why}), so its [http] listen is unknown; trying {server}",
         path.display()
     ))
 }
@@ -67,9 +95,9 @@ const SILENT: &str = "see `systemctl status bothends`; a daemon that is stopped 
 
 const QUESTION: &str = "GET /status";
 
-/// The body of the answer of the daemon at this address.
-fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
-    let answer = client::ask(&Server::listening_at(address), QUESTION, PATIENCE).map_err(|error| {
+/// The body of the answer of this daemon.
+fn ask(server: &Server, given: bool, way: &Way) -> Result<String, String> {
+    let answer = way.client(server.clone())?.ask(QUESTION, PATIENCE).map_err(|error| {
         let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
         match &error {
             // The URL may lead to another host: advice about this host's service would mislead.
@@ -78,12 +106,14 @@ fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
                 if refused(source)
                     && let Some(why) = unit::why_not_running() =>
             {
-                format!("{why} (nothing listens at {address})")
+                format!("{why} (nothing listens at {server})")
             }
             ClientError::Silent { .. } => format!("{error}; {SILENT}"),
             ClientError::Unreachable { .. }
             | ClientError::Broken { .. }
-            | ClientError::NotUnderstood { .. } => {
+            | ClientError::NotUnderstood { .. }
+            | ClientError::NotTrusted { .. }
+            | ClientError::NoTls { .. } => {
                 format!("{error}; if the daemon listens elsewhere, name it with --url")
             }
         }
@@ -93,29 +123,9 @@ fn ask(address: SocketAddr, given: bool) -> Result<String, String> {
     } else {
         let body = answer.body.lines().next().unwrap_or_default();
         let shown: String = body.chars().filter(|c| !c.is_control()).take(200).collect();
-        Err(format!("the daemon at {address} answered HTTP {}: {shown}", answer.code))
+        let hint = if answer.code == 401 { "; name the file with its token: --token-file" } else { "" };
+        Err(format!("the daemon at {server} answered HTTP {}: {shown}{hint}", answer.code))
     }
-}
-
-/// `http://127.0.0.1:9846`, with or without its scheme, path and port.
-fn address(url: &str) -> Result<SocketAddr, String> {
-    const FORM: &str = "expected http://ADDRESS:PORT, such as http://127.0.0.1:9846";
-    let wrong = |why: &str| format!("--url: invalid value {:?}: {why}; {FORM}", masked(url));
-    let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => return Err(wrong("the daemon speaks plain HTTP only")),
-        Some(_) => return Err(wrong("unknown scheme")),
-        None => url,
-    };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.contains('@') {
-        return Err(wrong("the daemon asks for no user and no password"));
-    }
-    let has_port =
-        host.rsplit_once(':').is_some_and(|(before, _)| !before.contains(':') || before.ends_with(']'));
-    let with_port = if has_port { host.to_owned() } else { format!("{host}:9846") };
-    let mut found = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    found.next().ok_or_else(|| wrong("the name has no address"))
 }
 
 /// The text with every URL [`masked`], those without a scheme included.
@@ -128,29 +138,9 @@ pub(super) fn with_urls_masked(text: &str) -> String {
     text.split_inclusive(char::is_whitespace).map(word).collect()
 }
 
-/// The URL without its user and password, which are secret.
-pub(super) fn masked(url: &str) -> String {
-    let begin = url.find("://").map_or(0, |end| end + "://".len());
-    let (scheme, rest) = url.split_at(begin);
-    match rest.rsplit_once('@') {
-        Some((_, behind)) => format!("{scheme}***@{behind}"),
-        None => url.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_password_in_a_url_is_not_repeated() {
-        for url in
-            ["http://noc:hunter2@127.0.0.1:9846", "noc:hunter2@127.0.0.1", "https://noc:hun@ter2@127.0.0.1/"]
-        {
-            let why = address(url).unwrap_err();
-            assert!(!why.contains("hun") && !why.contains("noc") && why.contains("***@127.0.0.1"), "{why}");
-        }
-    }
 
     #[test]
     fn a_url_in_the_wrong_argument_is_masked_as_well() {
@@ -163,7 +153,8 @@ mod tests {
     #[test]
     fn only_the_hosts_own_daemon_gets_advice_about_its_service() {
         let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let [own, given] = [false, true].map(|given| ask(frozen.local_addr().unwrap(), given).unwrap_err());
+        let server = Server::listening_at(frozen.local_addr().unwrap(), false);
+        let [own, given] = [false, true].map(|given| ask(&server, given, &Way::default()).unwrap_err());
         assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
         assert!(!given.contains("systemctl") && !given.contains("watches"), "{given}");
     }
@@ -192,11 +183,11 @@ mod tests {
 
     #[test]
     fn a_configuration_that_cannot_be_read_is_named() {
-        let address = "127.0.0.1:9847".parse().unwrap();
-        let text = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
+        let server = Server::parse("127.0.0.1:9847").unwrap();
+        let text = unread(Path::new("/nowhere/bothends.toml"), &server).unwrap();
         assert!(text.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{text}");
         assert!(text.ends_with("trying 127.0.0.1:9847"), "{text}");
-        assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), address), None);
+        assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), &server), None);
     }
 
     #[test]
@@ -205,29 +196,20 @@ mod tests {
         let pipe = directory.path().join("bothends.toml");
         let fifo = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        let text = unread(&pipe, "127.0.0.1:9846".parse().unwrap()).unwrap();
+        let text = unread(&pipe, &Server::parse("127.0.0.1:9846").unwrap()).unwrap();
         assert!(text.contains("cannot be read (it is a pipe, not a regular file)"), "{text}");
     }
 
     #[test]
-    fn a_url_leads_to_an_address_with_or_without_scheme_path_and_port() {
-        for (url, leads_to) in [
-            ("http://127.0.0.1:9847", "127.0.0.1:9847"),
-            ("http://127.0.0.1", "127.0.0.1:9846"),
-            ("127.0.0.1:1/status", "127.0.0.1:1"),
-            ("http://[::1]:9847/", "[::1]:9847"),
-            ("http://[::1]/", "[::1]:9846"),
-        ] {
-            assert_eq!(address(url).unwrap().to_string(), leads_to, "{url}");
-        }
-        for (url, says) in [
-            ("https://127.0.0.1:9846", "plain HTTP only"),
-            ("unix:///run/x", "unknown scheme"),
-            ("http://127.0.0.1:70000", "invalid port"),
-            ("", "expected http://"),
-        ] {
-            let why = address(url).unwrap_err();
-            assert!(why.contains(says) && why.contains("--url"), "{why}");
-        }
+    fn a_token_does_not_cross_the_network_in_clear_text_and_a_missing_file_is_named() {
+        let way = |ca: Option<&str>, token: Option<&str>| Way {
+            ca: ca.map(Into::into),
+            token_file: token.map(Into::into),
+        };
+        let ask = |url: &str, way| ask_daemon(Path::new("/nonexistent"), Some(url), &way).unwrap_err();
+        let why = ask("http://192.0.2.1:9846", way(None, Some("/nonexistent")));
+        assert!(why.starts_with("--token-file: ") && why.contains("clear text"), "{why}");
+        let why = ask("https://192.0.2.1:9846", way(Some("/nonexistent"), None));
+        assert!(why.starts_with("--ca: /nonexistent"), "{why}");
     }
 }

@@ -7,7 +7,6 @@ use std::io::Read as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::ask::masked;
 use super::nagios;
 use super::perfdata::Datum;
 use super::table::{headline, tone};
@@ -18,6 +17,7 @@ use crate::cli::sheet::{Screen, Sheet};
 use crate::cli::style::Tone;
 use crate::clock;
 use crate::domain::time::Stamp;
+use crate::http::client::masked;
 use crate::http::status_json::StatusJson;
 use crate::http::summary::{Level, Summary, summary};
 

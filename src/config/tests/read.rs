@@ -255,12 +255,12 @@ fn there_is_one_poller_per_source_region_and_role() {
 #[test]
 fn what_deserves_a_look_is_a_warning() {
     let main = format!(
-        "[http]\nlisten = \"0.0.0.0:9846\"\n{VPN}role = \"standby\"\n{OTHER_VPN}{SINK}kinds = [\"outage\"]\n\
+        "[http]\nlisten = \"0.0.0.0:9846\"\nallow_remote = true\n{VPN}role = \"standby\"\n{OTHER_VPN}{SINK}kinds = [\"outage\"]\n\
          vpns = [\"vpn-0123456789abcdef0\"]\n"
     );
     insta::assert_snapshot!(Files::new(&main).warnings(&[]), @r#"
-    bothends.toml:2: http.listen: not a loopback address; /status and /metrics are unauthenticated
-    bothends.toml:6: vpn[0].tunnel: no tunnel is active: neither outage nor redundancy_lost can ever open
+    bothends.toml:2: http.listen: not a loopback address, and neither token_file nor tls_certificate: everybody who can reach it, or listen on the way, can read the names, addresses and state of every tunnel
+    bothends.toml:7: vpn[0].tunnel: no tunnel is active: neither outage nor redundancy_lost can ever open
     bothends.toml: incident.sink: no sink takes redundancy_lost, one_sided of vpn-0123456789abcdef0: recorded, but not sent to anybody
     bothends.toml: incident.sink: no sink takes outage, redundancy_lost, one_sided of vpn-0123456789abcdef1: recorded, but not sent to anybody
     "#);

@@ -1,6 +1,6 @@
 //! Real HTTP over loopback, within limits small enough to be met.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -14,11 +14,12 @@ use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::fixture;
 use crate::health::overview::ShownProblems;
-use crate::http::client::{self, Server};
+use crate::http::client::{self, Client, ClientError, Server};
 use crate::http::listener::{bind, bind_socket};
 use crate::http::routes::{About, Hosts, ReloadAnswer, ReloadRequest, Sources};
 use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest};
 use crate::http::status_json::StatusJson;
+use crate::settings::{ProtectionFiles, TlsFiles};
 
 /// Longer than any step takes, so that a test that hangs fails.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -26,8 +27,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const WIDE: Limits = Limits {
     connections: 16,
     per_peer: 16,
+    long_lived: 16,
+    large: 16,
+    turn: Duration::from_secs(20),
     header: Duration::from_secs(20),
     answer: Duration::from_secs(20),
+    stalled: Duration::from_secs(20),
     connection: Duration::from_secs(20),
     ending: Duration::from_secs(20),
 };
@@ -56,6 +61,11 @@ fn kept(now: fn() -> Now) -> Kept {
     Kept { sources, _status: status, _about: about }
 }
 
+/// Plain HTTP, for everybody.
+fn open() -> watch::Receiver<Protection> {
+    watch::channel(Protection::default()).1
+}
+
 struct World {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
@@ -64,11 +74,19 @@ struct World {
 }
 
 async fn world(limits: Limits, now: fn() -> Now) -> World {
+    let kept = kept(now);
+    world_of(App::public(kept.sources.clone()), limits, kept).await
+}
+
+async fn world_of(app: App, limits: Limits, kept: Kept) -> World {
+    protected(app, limits, kept, open()).await
+}
+
+async fn protected(app: App, limits: Limits, kept: Kept, protection: watch::Receiver<Protection>) -> World {
     let listener: TcpListener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let kept = kept(now);
     let (end, ends) = oneshot::channel();
-    let served = tokio::spawn(serve(listener, App::public(kept.sources.clone()), limits, async move {
+    let served = tokio::spawn(serve(listener, app, protection, limits, async move {
         _ = ends.await;
     }));
     World { address, end: Some(end), served, _kept: kept }
@@ -123,11 +141,64 @@ async fn another_path_is_404_and_another_method_405() {
         let answer = world.ask(&format!("GET {path} HTTP/1.1")).await;
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {answer}");
     }
-    let answer = world.ask("POST /metrics HTTP/1.1\r\nContent-Length: 0").await;
-    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
-    assert!(answer.to_lowercase().contains("allow: get,head\r\n"), "{answer}");
+    for path in PATHS {
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "SILENCE"] {
+            let answer = world.ask(&format!("{method} {path} HTTP/1.1\r\nContent-Length: 0")).await;
+            assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{method} {path}: {answer}");
+            assert!(answer.to_lowercase().contains("allow: get,head\r\n"), "{method} {path}: {answer}");
+        }
+    }
     let head = world.ask("HEAD /metrics HTTP/1.1").await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+}
+
+/// The paths of the listener.
+const PATHS: [&str; 4] = ["/metrics", "/healthz", "/readyz", "/status"];
+
+#[tokio::test]
+async fn a_head_that_is_too_long_is_refused_and_its_connection_closed() {
+    let world = world(WIDE, just_after).await;
+    let (long, many) = ("x".repeat(20_000), "X: y\r\n".repeat(200));
+    for head in [
+        format!("GET /metrics HTTP/1.1\r\nCookie: {long}"),
+        format!("GET /metrics HTTP/1.1\r\n{many}Z: z"),
+        format!("GET /{long} HTTP/1.1"),
+    ] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = format!("{head}\r\nHost: localhost\r\n\r\n");
+        // What is not read any more resets the connection.
+        _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = vec![0; 512];
+        let read = time::timeout(DEADLINE, stream.read(&mut answer)).await.unwrap().unwrap();
+        let answer = String::from_utf8_lossy(&answer[..read]);
+        let starts = ["HTTP/1.1 431 Request Header Fields Too Large\r\n", "HTTP/1.1 414 URI Too Long\r\n"];
+        assert!(starts.iter().any(|start| answer.starts_with(start)), "{answer}");
+        assert!(ended(&mut stream).await);
+    }
+    assert!(world.ask("GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_and_its_connection_closed() {
+    let world = world(WIDE, just_after).await;
+    for garbage in [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS"[..], b"SSH-2.0-OpenSSH_9.2\r\n\r\n"]
+    {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(garbage).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_request_is_not_waited_for() {
+    let world = world(WIDE, just_after).await;
+    for path in PATHS {
+        for body in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
+            let answer = world.ask(&format!("GET {path} HTTP/1.1\r\n{body}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -243,7 +314,7 @@ async fn shutdown_ends_idle_connections_and_closes_the_listener() {
 async fn the_blocking_client_reads_what_listener_and_socket_serve() {
     let world = world(WIDE, just_after).await;
     let door = door(WIDE).await;
-    for server in [Server::listening_at(world.address), Server::Socket(door.path())] {
+    for server in [Server::listening_at(world.address, false), Server::Socket(door.path())] {
         let ask = move || client::ask(&server, "GET /status", client::PATIENCE);
         let answer = tokio::task::spawn_blocking(ask).await.unwrap().unwrap();
         assert_eq!(answer.code, 200);
@@ -269,7 +340,7 @@ async fn door(limits: Limits) -> Door {
     let (silences, silences_in) = mpsc::channel(limits.connections);
     let (end, ends) = oneshot::channel();
     let app = App::control(kept.sources.clone(), reloads, silences);
-    let served = tokio::spawn(serve(listener, app, limits, async move {
+    let served = tokio::spawn(serve(listener, app, open(), limits, async move {
         _ = ends.await;
     }));
     Door { directory, reloads: reloads_in, silences: silences_in, end: Some(end), served, _kept: kept }
@@ -483,4 +554,423 @@ async fn a_client_that_has_not_asked_in_full_does_not_hold_up_the_end() {
     assert!(world.ask("GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200 OK\r\n"));
     drop(world.end.take());
     time::timeout(Duration::from_secs(3), &mut world.served).await.unwrap().unwrap();
+}
+
+//--- load
+
+/// A client at another address of loopback.
+async fn connected_from(from: [u8; 4], to: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((from, 0))).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+#[tokio::test]
+async fn idle_clients_of_every_slot_keep_nobody_from_a_thousand_scrapes() {
+    let world =
+        world(Limits { header: DEADLINE * 10, connection: DEADLINE * 10, ..Limits::TCP }, just_after).await;
+    let mut idle = Vec::new();
+    for index in 0..Limits::TCP.connections {
+        let from = [127, 0, 0, if index % 2 == 0 { 2 } else { 3 }];
+        idle.push(connected_from(from, world.address).await);
+    }
+    for _ in 0..1_000 {
+        let answer = world.ask("GET /metrics HTTP/1.1").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    }
+    // One at a time needs one slot; the others stay.
+    let mut left = 0;
+    for stream in &mut idle {
+        left += usize::from(
+            stream.try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock),
+        );
+    }
+    assert!(left >= Limits::TCP.connections / 2, "{left} stay");
+}
+
+#[tokio::test]
+async fn however_many_connect_no_more_than_the_slots_are_open() {
+    let limits = Limits { header: DEADLINE * 10, connection: DEADLINE * 10, ..Limits::TCP };
+    let mut world = world(limits, just_after).await;
+    let mut idle = Vec::new();
+    for index in 0..300_u16 {
+        let [high, low] = index.to_be_bytes();
+        idle.push(connected_from([127, 1, high, low.max(1)], world.address).await);
+    }
+    // The first were dropped for the last.
+    let (dropped, kept) = idle.split_at_mut(300 - Limits::TCP.connections);
+    for stream in dropped {
+        assert!(ended(stream).await);
+    }
+    for stream in &mut *kept {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        assert!(rest(stream).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    drop(world.end.take());
+    time::timeout(DEADLINE, &mut world.served).await.unwrap().unwrap();
+}
+
+/// More than the kernel keeps for a client that reads nothing (net.ipv4.tcp_wmem, and the client's own small buffer).
+const LARGE: usize = 12 * 1024 * 1024;
+
+fn large() -> App {
+    let large = || async { "x".repeat(LARGE) };
+    App::of_tests(
+        axum::Router::new()
+            .route("/large", axum::routing::get(large))
+            .route("/healthz", axum::routing::get(|| async { "ok" })),
+    )
+}
+
+/// A client that asks and then reads only the beginning of its answer.
+async fn stuck(at: SocketAddr, path: &str) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(at).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    time::timeout(DEADLINE, stream.read_exact(&mut head)).await.unwrap().unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    stream
+}
+
+/// How many bytes come until the connection ends in whatever way.
+async fn drained(stream: &mut TcpStream) -> usize {
+    let mut bytes = Vec::new();
+    _ = time::timeout(DEADLINE, stream.read_to_end(&mut bytes)).await.unwrap();
+    bytes.len()
+}
+
+#[tokio::test]
+async fn large_answers_take_turns_and_one_that_is_not_read_gives_way() {
+    let limits = Limits { large: 2, answer: Duration::from_millis(50), ..WIDE };
+    let world = world_of(large(), limits, kept(just_after)).await;
+    let mut stuck = [stuck(world.address, "/large").await, stuck(world.address, "/large").await];
+    let answer = world.ask("GET /large HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.len() > LARGE);
+    let read = [drained(&mut stuck[0]).await, drained(&mut stuck[1]).await];
+    assert_eq!(read.iter().filter(|read| **read >= LARGE).count(), 1, "one of them gave way: {read:?}");
+}
+
+#[tokio::test]
+async fn where_no_turn_comes_a_request_is_refused_and_checks_are_still_answered() {
+    let limits = Limits { large: 2, turn: Duration::from_millis(50), ..WIDE };
+    let world = world_of(large(), limits, kept(just_after)).await;
+    let _stuck = [stuck(world.address, "/large").await, stuck(world.address, "/large").await];
+    let answer = world.ask("GET /large HTTP/1.1").await;
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("retry-after: 1\r\n"), "{answer}");
+    assert!(world.ask("GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+//--- long-lived answers
+
+/// A page that stays open: it says "hello", and "more" with each message. Tells when its answer is dropped.
+struct Live {
+    app: App,
+    more: watch::Sender<()>,
+    dropped: mpsc::UnboundedReceiver<()>,
+}
+
+/// Tells that it is dropped.
+struct Told(mpsc::UnboundedSender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        _ = self.0.send(());
+    }
+}
+
+fn live(chunk: usize) -> Live {
+    let (more, more_in) = watch::channel(());
+    let (drops, dropped) = mpsc::unbounded_channel();
+    let handler = move || {
+        let (mut more, told) = (more_in.clone(), Told(drops.clone()));
+        async move {
+            more.mark_unchanged();
+            let text = move |first: bool| {
+                let text = if first { "hello\n".to_owned() } else { format!("more\n{}", "x".repeat(chunk)) };
+                Ok::<_, Infallible>(text)
+            };
+            let chunks =
+                futures_util::stream::unfold((more, told, true), move |(mut more, told, first)| async move {
+                    // An endless one waits for nobody.
+                    if !first && chunk == 0 {
+                        more.changed().await.ok()?;
+                    }
+                    Some((text(first), (more, told, false)))
+                });
+            let mut response = Response::new(axum::body::Body::from_stream(chunks));
+            response.extensions_mut().insert(LongLived);
+            response
+        }
+    };
+    let router = axum::Router::new().route("/live", axum::routing::get(handler));
+    let router = router.route("/healthz", axum::routing::get(|| async { "ok" }));
+    Live { app: App::of_tests(router), more, dropped }
+}
+
+async fn watching(at: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    assert!(until(&mut stream, "hello\n").await);
+    stream
+}
+
+/// Whether this comes before the end.
+async fn until(stream: &mut TcpStream, what: &str) -> bool {
+    let mut text = String::new();
+    let mut bytes = [0; 1024];
+    while !text.contains(what) {
+        match time::timeout(DEADLINE, stream.read(&mut bytes)).await.unwrap() {
+            Ok(0) | Err(_) => return false,
+            Ok(read) => text.push_str(&String::from_utf8_lossy(&bytes[..read])),
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_long_lived_answer_outlives_the_limit_of_other_connections() {
+    let live = live(0);
+    let limits = Limits { connection: Duration::from_millis(200), ..WIDE };
+    let world = world_of(live.app, limits, kept(just_after)).await;
+    let mut page = watching(world.address).await;
+    let mut later = TcpStream::connect(world.address).await.unwrap();
+    assert_eq!(rest(&mut later).await, "");
+    live.more.send_replace(());
+    assert!(until(&mut page, "more").await);
+}
+
+#[tokio::test]
+async fn a_long_lived_answer_too_many_replaces_the_oldest() {
+    let live = live(0);
+    let world = world_of(live.app, Limits { long_lived: 2, ..WIDE }, kept(just_after)).await;
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        pages.push(watching(world.address).await);
+    }
+    assert!(ended(&mut pages[0]).await);
+    // The slot of one that left is free.
+    drop(pages.remove(0));
+    drop(pages.remove(0));
+    let mut live = live.dropped;
+    for _ in 0..2 {
+        time::timeout(DEADLINE, live.recv()).await.unwrap().unwrap();
+    }
+    pages.push(watching(world.address).await);
+    assert!(pages[0].try_read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+}
+
+#[tokio::test]
+async fn a_long_lived_answer_makes_room_for_one_who_asks() {
+    let live = live(0);
+    let world = world_of(live.app, Limits { connections: 2, ..WIDE }, kept(just_after)).await;
+    let mut pages = [watching(world.address).await, watching(world.address).await];
+    assert!(world.ask("GET /healthz HTTP/1.1").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(ended(&mut pages[0]).await);
+    live.more.send_replace(());
+    assert!(until(&mut pages[1], "more").await);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_a_long_lived_answer_is_dropped() {
+    let mut live = live(256 * 1024);
+    let limits = Limits { stalled: Duration::from_millis(100), ..WIDE };
+    let world = world_of(live.app, limits, kept(just_after)).await;
+    let _stuck = stuck(world.address, "/live").await;
+    time::timeout(DEADLINE, live.dropped.recv()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_ends_long_lived_answers_at_once() {
+    let live = live(0);
+    let mut world = world_of(live.app, Limits { ending: DEADLINE * 10, ..WIDE }, kept(just_after)).await;
+    let mut page = watching(world.address).await;
+    drop(world.end.take());
+    assert!(ended(&mut page).await);
+    time::timeout(DEADLINE, &mut world.served).await.unwrap().unwrap();
+}
+
+//--- TLS and the token
+
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
+const TOKEN: &str = "0123456789abcdef0123";
+
+/// What protects a listener with this certificate and key of tests/tls, and [`TOKEN`]. The token's file goes with the directory.
+fn protection(certificate: &str, key: &str) -> (Protection, TempDir) {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = |name: &str, text: Vec<u8>| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let key = secret("key", std::fs::read(format!("{CERTIFICATES}/{key}.key")).unwrap());
+    let files = ProtectionFiles {
+        tls: Some(TlsFiles { certificate: format!("{CERTIFICATES}/{certificate}.pem").into(), key }),
+        token: Some(secret("token", TOKEN.into())),
+    };
+    (Protection::read(&files).unwrap(), directory)
+}
+
+/// A listener with TLS and a token.
+struct Secured {
+    world: World,
+    current: watch::Sender<Protection>,
+    directory: TempDir,
+}
+
+impl Secured {
+    async fn new(certificate: &str, limits: Limits) -> Self {
+        let (protection, directory) = protection(certificate, "first");
+        let (current, seen) = watch::channel(protection);
+        let kept = kept(just_after);
+        let world = protected(App::public(kept.sources.clone()), limits, kept, seen).await;
+        Self { world, current, directory }
+    }
+
+    fn url(&self, host: &str) -> Server {
+        Server::parse(&format!("https://{host}:{}", self.world.address.port())).unwrap()
+    }
+
+    /// A client that trusts the tests' authority.
+    fn client(&self, host: &str) -> Client {
+        Client::new(self.url(host)).with_ca_file(&Path::new(CERTIFICATES).join("authority.pem")).unwrap()
+    }
+
+    fn token(&self) -> PathBuf {
+        self.directory.path().join("token")
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    time::timeout(DEADLINE, tokio::task::spawn_blocking(work)).await.unwrap().unwrap()
+}
+
+async fn answer(client: Client, what: &'static str) -> Result<client::Answer, ClientError> {
+    blocking(move || client.ask(what, client::PATIENCE)).await
+}
+
+#[tokio::test]
+async fn a_client_with_the_authority_and_the_token_is_answered_over_tls() {
+    let secured = Secured::new("first", WIDE).await;
+    for host in ["localhost", "127.0.0.1"] {
+        let client = secured.client(host).with_token_file(&secured.token()).unwrap();
+        let answer = answer(client, "GET /status").await.unwrap();
+        assert_eq!(answer.code, 200);
+        assert_eq!(serde_json::from_str::<StatusJson>(&answer.body).unwrap().site, "milan-1");
+    }
+}
+
+#[tokio::test]
+async fn without_the_token_only_the_check_of_life_is_answered() {
+    let secured = Secured::new("first", WIDE).await;
+    for what in
+        ["GET /status", "GET /metrics", "GET /readyz", "GET /nowhere", "POST /status", "GET //healthz"]
+    {
+        let answer = answer(secured.client("localhost"), what).await.unwrap();
+        assert_eq!(answer.code, 401, "{what}");
+        assert!(answer.body.contains("--token-file") && !answer.body.contains("milan"), "{answer:?}");
+    }
+    let alive = answer(secured.client("localhost"), "GET /healthz").await.unwrap();
+    assert_eq!((alive.code, &*alive.body), (200, "ok\n"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_is_named_with_what_to_do() {
+    for (certificate, trusted, host, says) in [
+        (
+            "first",
+            false,
+            "localhost",
+            "not signed by a CA that is trusted here; give the file of its CA with --ca",
+        ),
+        (
+            "expired",
+            true,
+            "localhost",
+            "has expired, or this host's clock is ahead; renew the file of [http] tls_certificate",
+        ),
+        ("elsewhere", true, "localhost", "is for another host name; use a name or address that it is for"),
+        ("elsewhere", true, "127.0.0.1", "is for another host name"),
+    ] {
+        let secured = Secured::new(certificate, WIDE).await;
+        let client = if trusted { secured.client(host) } else { Client::new(secured.url(host)) };
+        let error = answer(client, "GET /status").await.unwrap_err();
+        assert!(matches!(error, ClientError::NotTrusted { .. }), "{error:?}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_serves_the_next_connection() {
+    let secured = Secured::new("expired", WIDE).await;
+    assert!(answer(secured.client("localhost"), "GET /healthz").await.is_err());
+    let (renewed, _directory) = protection("second", "second");
+    secured.current.send_replace(renewed);
+    assert_eq!(answer(secured.client("localhost"), "GET /healthz").await.unwrap().code, 200);
+}
+
+#[tokio::test]
+async fn plain_http_at_a_port_with_tls_and_tls_at_one_without_are_named() {
+    let secured = Secured::new("first", WIDE).await;
+    let answer_in_plain = secured.world.ask("GET /status HTTP/1.1").await;
+    assert!(answer_in_plain.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer_in_plain}");
+    assert!(
+        answer_in_plain.ends_with("\r\n\r\nthis port speaks TLS: use an https:// URL\n"),
+        "{answer_in_plain}"
+    );
+    let plain = world(WIDE, just_after).await;
+    let server = Server::parse(&format!("https://localhost:{}", plain.address.port())).unwrap();
+    let error = answer(Client::new(server), "GET /status").await.unwrap_err();
+    assert!(matches!(error, ClientError::NoTls { .. }), "{error:?}");
+    assert!(error.to_string().contains("if its [http] has no tls_certificate, use http://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_does_not_end_is_cut() {
+    let secured = Secured::new("first", Limits { header: Duration::from_millis(100), ..WIDE }).await;
+    for begins in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01\x00", b"G"] {
+        let mut slow = TcpStream::connect(secured.world.address).await.unwrap();
+        slow.write_all(begins).await.unwrap();
+        assert!(ended(&mut slow).await);
+    }
+}
+
+#[tokio::test]
+async fn clients_that_stop_in_the_handshake_make_room_and_end_with_the_daemon() {
+    let mut secured = Secured::new("first", Limits { connections: 3, per_peer: 3, ..WIDE }).await;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(secured.world.address).await.unwrap();
+        stream.write_all(b"\x16\x03\x01").await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(answer(secured.client("localhost"), "GET /healthz").await.unwrap().code, 200);
+    assert!(ended(&mut slow[0]).await);
+    drop(secured.world.end.take());
+    assert!(ended(&mut slow[2]).await);
+    time::timeout(DEADLINE, &mut secured.world.served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_token_of_the_listener_is_not_asked_for_at_the_socket() {
+    let door = door(WIDE).await;
+    let answer = answer(Client::new(Server::Socket(door.path())), "GET /readyz").await.unwrap();
+    assert_eq!(answer.code, 200);
+}
+
+#[tokio::test]
+async fn a_streamed_answer_is_read_to_its_end() {
+    let chunks = || async {
+        let parts = (0..100).map(|part| Ok::<_, Infallible>(format!("part {part}\n")));
+        axum::body::Body::from_stream(futures_util::stream::iter(parts))
+    };
+    let app = App::of_tests(axum::Router::new().route("/parts", axum::routing::get(chunks)));
+    let world = world_of(app, WIDE, kept(just_after)).await;
+    let answer = answer(Client::new(Server::listening_at(world.address, false)), "GET /parts").await.unwrap();
+    assert_eq!(answer.body.lines().count(), 100);
+    assert!(answer.body.ends_with("part 99\n"));
 }

@@ -38,7 +38,7 @@ fn server() -> ServerConfig {
     let certificate =
         CertificateDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.pem"));
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/edges/aws/tls/server.key"));
-    ServerConfig::builder_with_provider(Arc::new(of_tests()))
+    ServerConfig::builder_with_provider(Arc::new(crypto::provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()

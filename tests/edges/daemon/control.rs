@@ -81,7 +81,7 @@ fn reload_says_what_needs_a_restart() {
 #[test]
 fn a_warning_is_logged_once_and_shown_by_every_reload() {
     let site = Site::new();
-    site.home.edit("127.0.0.1:9846", "0.0.0.0:9846");
+    site.home.edit("listen = \"127.0.0.1:9846\"", "allow_remote = true\nlisten = \"0.0.0.0:9846\"");
     let manager = Manager::new(&site);
     let daemon = manager.start();
     for _ in 0..2 {

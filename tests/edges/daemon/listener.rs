@@ -38,7 +38,7 @@ fn until_listening(daemon: &Daemon<'_>, manager: &Manager<'_>, why: &str) {
 #[test]
 fn a_listener_is_bound_when_its_address_appears_after_the_start() {
     let site = Site::new();
-    site.home.edit("127.0.0.1:9846", &format!("{LATE}:9846"));
+    site.home.edit("listen = \"127.0.0.1:9846\"", &format!("allow_remote = true\nlisten = \"{LATE}:9846\""));
     let checked = || site.run(&["check"]);
     let not_here = "warning: [http] listen: this host does not have the address 192.0.2.77";
     let ended = checked();
@@ -78,7 +78,7 @@ fn a_listener_on_a_port_in_use_is_bound_when_the_port_is_free() {
 #[test]
 fn a_daemon_waiting_for_its_listen_address_ends_cleanly() {
     let site = Site::new();
-    site.home.edit("127.0.0.1:9846", &format!("{LATE}:9846"));
+    site.home.edit("listen = \"127.0.0.1:9846\"", &format!("allow_remote = true\nlisten = \"{LATE}:9846\""));
     let manager = Manager::new(&site);
     let log = start_without_listener(&manager, &site, LATE).stop();
     assert!(!log.contains("shutdown timed out"), "{log}");
@@ -88,7 +88,7 @@ fn a_daemon_waiting_for_its_listen_address_ends_cleanly() {
 fn a_reload_to_a_missing_address_keeps_the_listener_and_the_next_start_waits_for_it() {
     let site = Site::new();
     let daemon = site.start_healthy();
-    site.home.edit("127.0.0.1:9846", &format!("{LATE}:9846"));
+    site.home.edit("listen = \"127.0.0.1:9846\"", &format!("allow_remote = true\nlisten = \"{LATE}:9846\""));
     daemon.signal(Signal::HUP);
     let answer = daemon.until_readyz_says("[http] listen changed, which needs a restart");
     assert_eq!(answer.code, 200);

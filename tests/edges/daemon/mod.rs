@@ -31,6 +31,7 @@ mod other_sinks;
 mod pair;
 mod permissions;
 mod process;
+mod protected;
 mod refusals;
 mod reload;
 mod restart;

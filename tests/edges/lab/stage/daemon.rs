@@ -184,7 +184,7 @@ impl Daemon {
     /// Queries its listener; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
         self.gateway
-            .inside(|| client::ask(&Server::Tcp(LISTEN.parse().unwrap()), &format!("GET {path}"), PATIENCE))
+            .inside(|| client::ask(&Server::parse(LISTEN).unwrap(), &format!("GET {path}"), PATIENCE))
             .ok()
     }
 
