@@ -3,6 +3,11 @@
 #[macro_use]
 mod terminal;
 
+mod layout;
+mod progress;
+mod sheet;
+mod style;
+
 mod as_service;
 mod check;
 mod daemon_address;
@@ -84,19 +89,26 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Probe { echoes } => with_config(&config, |config| probe::run(config, echoes)),
         Command::Report(arguments) => report::run(&config, &arguments),
         Command::Silence(arguments) => silence::run(&config, arguments),
-        Command::Status(arguments) => status::run(&config, &arguments),
+        Command::Status(arguments) => status::run(&config, arguments),
     }
 }
 
 /// Prints what is wrong with the arguments, or the requested help or version.
 pub fn usage(error: &clap::Error, arguments: impl Iterator<Item = OsString>) -> Exit {
+    let arguments: Vec<_> = arguments.collect();
     let wrong = error.use_stderr();
-    if wrong && is_status(arguments) {
-        return status::misused(error);
+    let is_plugin = arguments.iter().any(|argument| status::is_plugin(argument));
+    if wrong && (is_plugin || is_status(arguments.into_iter())) {
+        return status::misused(error, is_plugin);
     }
     // If even this cannot be printed, only the exit code is left.
     let _ = error.print();
-    if wrong { Exit::Usage } else { Exit::Success }
+    match (wrong, is_plugin) {
+        (true, _) => Exit::Usage,
+        // What is asked for its help has not looked.
+        (false, true) => Exit::Unknown,
+        (false, false) => Exit::Success,
+    }
 }
 
 /// Whether the command is `status`. There a wrong option must not exit with a code that means "degraded" or "down".

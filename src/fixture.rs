@@ -391,3 +391,29 @@ pub(crate) fn silence() -> Silence {
         added: start().wall,
     }
 }
+
+/// Compares a published JSON Schema, by its path in the repository, with what the type says; with BOTHENDS_WRITE=1 writes it.
+pub(crate) fn schema_of<T: schemars::JsonSchema>(path: &str) {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    let made = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    let file = in_repository(path);
+    if std::env::var_os("BOTHENDS_WRITE").is_some() {
+        std::fs::write(&file, &made).unwrap();
+    }
+    let published = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(published == made, "{path} is out of date: BOTHENDS_WRITE=1 cargo test --lib schema");
+}
+
+/// What is wrong with the value by a published JSON Schema, as an independent validator says; empty if it is valid.
+pub(crate) fn schema_errors(path: &str, value: &serde_json::Value) -> String {
+    let schema = serde_json::from_str(&std::fs::read_to_string(in_repository(path)).unwrap()).unwrap();
+    let (mut schemas, mut compiler) = (boon::Schemas::new(), boon::Compiler::new());
+    compiler.add_resource("http://localhost/schema.json", schema).unwrap();
+    let schema = compiler.compile("http://localhost/schema.json", &mut schemas).unwrap();
+    schemas.validate(value, schema).err().map(|error| format!("{error:#}")).unwrap_or_default()
+}
+
+fn in_repository(path: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}

@@ -167,7 +167,7 @@ fn ask(query: &DiscoverQuery) -> Result<Result<aws::Discovered, Vec<Trouble>>, E
         complain!("{error}");
         Exit::Configuration
     })?;
-    let discovered = terminal::unless_interrupted(runtime, aws::discover(&connections, query))?;
+    let discovered = terminal::unless_interrupted(runtime, "asking AWS", aws::discover(&connections, query))?;
     for notice in connections.notices() {
         complain!("warning: {notice}");
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::progress::Progress;
 use super::terminal::{self, aligned};
 use crate::config::Config;
 use crate::health::Health;
@@ -26,7 +27,10 @@ pub(super) fn run(config: &Config, echoes: u32) -> Exit {
         }
     };
     let round = Round { echoes, spacing: SPACING };
-    let rows = runtime.block_on(one_round(&config.plan.vpns, round, Health::default()));
+    let rows = {
+        let _progress = Progress::start(format!("probing every tunnel, {echoes} echoes each"));
+        runtime.block_on(one_round(&config.plan.vpns, round, Health::default()))
+    };
     terminal::text(format_args!("{}", table(&rows)));
     if rows.iter().all(|row| row.answered()) { Exit::Success } else { Exit::BadNews }
 }

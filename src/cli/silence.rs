@@ -16,7 +16,8 @@ use crate::clock;
 use crate::config;
 use crate::http::client::{self, Answer, ClientError, Server};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
-use crate::http::silences::{AddJson, ListedSilence, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer};
+use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer};
+use crate::http::status_json::SilenceJson;
 use crate::process::{Exit, environment};
 use crate::silences::{Target, Wanted, zones};
 
@@ -324,7 +325,7 @@ fn finish(answer: Result<SilenceAnswer, SilenceError>, times: &Times) -> Exit {
             let mut page = String::new();
             terminal::line(
                 &mut page,
-                format_args!("silence {}: {} is no longer silenced", silence.id, silence.what),
+                format_args!("silence {}: {} is no longer silenced", silence.id, target(&silence)),
             );
             terminal::text(format_args!("{page}"));
             if let Some(why) = unsaved {
@@ -362,9 +363,11 @@ fn finish(answer: Result<SilenceAnswer, SilenceError>, times: &Times) -> Exit {
 }
 
 /// What was added, and what that means.
-fn added(silences: &[ListedSilence], times: &Times) -> String {
+fn added(silences: &[SilenceJson], times: &Times) -> String {
     let mut page = String::new();
-    for ListedSilence { id, what, active, from, until, weekly, .. } in silences {
+    for silence in silences {
+        let SilenceJson { id, active, from, until, weekly, .. } = silence;
+        let what = target(silence);
         let (from, until) = (shown(from, times), shown(until, times));
         let when = if *active {
             format!("silenced until {until}")
@@ -383,17 +386,31 @@ fn added(silences: &[ListedSilence], times: &Times) -> String {
     page
 }
 
+/// What it silences: `the whole site`, `uplink wan1`, `Milan DC (vpn-…)`, `Milan DC, tunnel 1 (203.0.113.11)`.
+fn target(silence: &SilenceJson) -> String {
+    let SilenceJson { scope, of, name, .. } = silence;
+    match scope.as_str() {
+        "site" => "the whole site".to_owned(),
+        "connection" if name == of => of.clone(),
+        "connection" => format!("{name} ({of})"),
+        "tunnel" if name == of => format!("tunnel {of}"),
+        "tunnel" => format!("{name} ({})", of.rsplit(' ').next().unwrap_or(of)),
+        scope => format!("{scope} {name}"),
+    }
+}
+
 /// The silences as a table.
-fn table(silences: &[ListedSilence], times: &Times) -> String {
+fn table(silences: &[SilenceJson], times: &Times) -> String {
     if silences.is_empty() {
         return "no silences\n".to_owned();
     }
     let head = ["id", "state", "from", "until", "what", "by uid", "reason"].map(str::to_owned);
     let rows = silences.iter().map(|silence| {
-        let ListedSilence {
+        let SilenceJson {
             id,
             scope: _,
-            what,
+            of: _,
+            name: _,
             matches,
             active,
             from,
@@ -410,7 +427,7 @@ fn table(silences: &[ListedSilence], times: &Times) -> String {
         };
         let state = if weekly.is_some() { format!("{state}, weekly") } else { state.to_owned() };
         let (from, until) = (shown(from, times), shown(until, times));
-        [id.to_string(), state, from, until, what.clone(), by_uid.to_string(), reason.clone()]
+        [id.to_string(), state, from, until, target(silence), by_uid.to_string(), reason.clone()]
     });
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let mut page = String::new();

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::progress::Progress;
 use crate::process::Exit;
 
 /// A line to standard output.
@@ -28,6 +29,12 @@ macro_rules! complain {
 pub(super) fn text(text: Arguments<'_>) {
     let mut out = io::stdout().lock();
     let _ = out.write_fmt(text).and_then(|()| out.flush());
+}
+
+/// The same, where it matters whether somebody reads it.
+pub(super) fn printed(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 /// Text to standard error as it is.
@@ -91,16 +98,22 @@ pub(super) fn runtime() -> Result<Runtime, Exit> {
     })
 }
 
-/// Runs work that changes nothing at AWS, until it is done or interrupted.
-pub(super) fn unless_interrupted<T>(runtime: Runtime, work: impl Future<Output = T>) -> Result<T, Exit> {
+/// Runs work that changes nothing at AWS, until it is done or interrupted. At a terminal `what` is shown meanwhile.
+pub(super) fn unless_interrupted<T>(
+    runtime: Runtime,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> Result<T, Exit> {
     let outcome = runtime.block_on(async {
         let mut interrupts = Interrupts::new().map_err(|error| {
             complain!("cannot listen for signals: {error}");
             Exit::Internal
         })?;
+        let progress = Progress::start(what);
         tokio::select! {
             done = work => Ok(done),
             _ = interrupts.next() => {
+                drop(progress);
                 complain!("interrupted");
                 Err(Exit::BadNews)
             }

@@ -16,9 +16,10 @@ use crate::catalogue::silence::{SilenceChange, SilenceNotice, silenced};
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::plan::Plan;
-use crate::domain::silence::{Silence, SilenceId};
+use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::time::Stamp;
-use crate::http::silences::{ListedSilence, SilenceAnswer, SilenceQuestion, SilenceRequest};
+use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest};
+use crate::http::status_json::SilenceJson;
 use crate::silences::{self, Silences, zones};
 use crate::store::Store;
 
@@ -136,27 +137,30 @@ impl Keeper {
         SilenceNotice { silence, what: &what, change }.record(&plan.site).emit();
     }
 
-    fn json(&self, silence: &Silence, now: Stamp) -> ListedSilence {
-        let plan = self.plan.borrow();
-        let Silence { id, of, from, until, weekly, reason, by, added } = silence;
-        ListedSilence {
-            id: id.0,
-            scope: of.word().to_owned(),
-            what: silenced(of, &plan),
-            matches: silences::matches(of, &plan),
-            active: silence.is_active(now),
-            from: clock::rfc3339(*from),
-            until: clock::rfc3339(*until),
-            weekly: weekly.as_deref().map(str::to_owned),
-            reason: reason.to_string(),
-            by_uid: *by,
-            added: clock::rfc3339(*added),
-        }
+    fn json(&self, silence: &Silence, now: Stamp) -> SilenceJson {
+        SilenceJson::new(silence, name(&silence.of, &self.plan.borrow()), now)
     }
 
     /// When the list must be looked at again.
     fn pause(&self, now: Stamp) -> Duration {
         self.list.next_change(now, zones).map_or(LOOK_EVERY, |change| change.since(now).min(LOOK_EVERY))
+    }
+}
+
+/// The names of what is silenced, as `/status` has them; `None` if it has left the configuration.
+fn name(of: &SilenceScope, plan: &Plan) -> Option<String> {
+    match of {
+        SilenceScope::Site => Some(plan.site.to_string()),
+        SilenceScope::Parent(id) => {
+            let parent = plan.parents.iter().find(|parent| parent.id == *id)?;
+            Some(parent.id.name.to_string())
+        }
+        SilenceScope::Connection(id) => plan.vpn(id).map(|vpn| vpn.name.to_string()),
+        SilenceScope::Tunnel(id) => {
+            let vpn = plan.vpn(&id.vpn)?;
+            let tunnel = vpn.tunnels.iter().find(|tunnel| tunnel.id == *id)?;
+            Some(format!("{}, {}", vpn.name, tunnel.name))
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::listener::Caller;
+use super::status_json::SilenceJson;
 use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::process;
@@ -63,33 +64,6 @@ pub enum TargetJson {
     Uplink(String),
 }
 
-/// A silence, for programs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ListedSilence {
-    /// Its number.
-    pub id: u32,
-    /// What kind of thing it silences.
-    pub scope: String,
-    /// Which, in words.
-    pub what: String,
-    /// Whether the configuration in force has it.
-    pub matches: bool,
-    /// Whether it silences now.
-    pub active: bool,
-    /// When its present or next window begins, or began.
-    pub from: String,
-    /// When that ends.
-    pub until: String,
-    /// The time zone in which it comes back every week.
-    pub weekly: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// The user id of who added it.
-    pub by_uid: u32,
-    /// When.
-    pub added: String,
-}
-
 /// The answer of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -97,19 +71,19 @@ pub enum SilenceAnswer {
     /// All silences.
     Listed {
         /// By number.
-        silences: Vec<ListedSilence>,
+        silences: Vec<SilenceJson>,
     },
     /// They are in force.
     Added {
         /// Those that were added.
-        silences: Vec<ListedSilence>,
+        silences: Vec<SilenceJson>,
         /// Why the store does not have them: a restart would lose them.
         unsaved: Option<String>,
     },
     /// It is over.
     Ended {
         /// As it was.
-        silence: ListedSilence,
+        silence: SilenceJson,
         /// Why the store still has it: a restart would bring it back.
         unsaved: Option<String>,
     },

@@ -35,6 +35,7 @@ use crate::records::Records;
 
 /// Everything that the daemon knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StatusJson {
     /// The site's name.
     pub site: String,
@@ -64,6 +65,7 @@ pub struct StatusJson {
 
 /// One connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct VpnJson {
     /// `vpn-…`
     pub id: String,
@@ -84,6 +86,7 @@ pub struct VpnJson {
 
 /// One poller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SourceJson {
     /// `cloudwatch` or `ec2`.
     pub source: String,
@@ -102,6 +105,7 @@ pub struct SourceJson {
 
 /// One open problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProblemJson {
     /// Its stable code.
     pub code: String,
@@ -195,6 +199,7 @@ impl ProblemJson {
 
 /// One tunnel, both ends side by side.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TunnelJson {
     /// AWS's outside address.
     pub outside_ip: String,
@@ -243,6 +248,7 @@ pub struct TunnelJson {
 
 /// Why a tunnel does not work, or not well.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CauseJson {
     /// A cause of the list in docs/evidence.md, such as `path_to_aws`; `unknown` if the evidence supports none.
     pub cause: String,
@@ -261,6 +267,7 @@ pub struct CauseJson {
 
 /// One source of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SensorJson {
     /// `ipsec`, `bgp`, `path`, `trace` or `mtu`.
     pub source: String,
@@ -278,6 +285,7 @@ pub struct SensorJson {
 
 /// How good a tunnel is that our end says is up.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct QualityJson {
     /// `good`, `degraded` or `unknown`.
     pub state: String,
@@ -306,6 +314,7 @@ pub struct QualityJson {
 
 /// What our end says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LocalJson {
     /// `up`, `down` or `unknown`.
     pub verdict: String,
@@ -320,6 +329,7 @@ pub struct LocalJson {
 
 /// The state of the tunnel's checks, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LocalEvidenceJson {
     /// When the last reply came.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -347,6 +357,7 @@ pub struct LocalEvidenceJson {
 
 /// What AWS says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AwsJson {
     /// `up`, `down` or `unknown`.
     pub verdict: String,
@@ -377,6 +388,7 @@ pub struct AwsJson {
 
 /// What AWS says of the maintenance of a tunnel's endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MaintenanceJson {
     /// `none`, `pending` or `denied`: the permission to ask is missing.
     pub state: String,
@@ -393,6 +405,7 @@ pub struct MaintenanceJson {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CheckJson {
     /// `inside` or `through`.
     pub check: String,

@@ -80,6 +80,10 @@ pub fn summary(status: &StatusJson) -> Summary {
         let (title, component, what) = (&problem.title, &problem.component, first_line(&problem.text));
         (Level::Degraded, format!("{title} ({component}): {what}"))
     }));
+    // As while the daemon's core is stuck: then what it said last proves nothing.
+    if found.is_empty() && !status.ready {
+        found.push((Level::Unknown, "the daemon is not ready: its /readyz says why".to_owned()));
+    }
     // A stable sort: connections stay in the order of the configuration, behind what they share, and before problems.
     found.sort_by_key(|(level, _)| *level);
     let level = found.first().map_or(Level::Healthy, |(level, _)| *level);
@@ -351,6 +355,18 @@ mod tests {
         assert_eq!(summary(&resolved).reasons, ["uplink wan1: down since 2025-11-22T03:12:07Z"]);
         resolved.parents[1].state = "up".to_owned();
         assert_eq!(summary(&resolved).level, Level::Healthy);
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_ready_and_does_not_say_why_is_not_healthy() {
+        let mut stuck = status(&[("active", "up", "up")]);
+        assert_eq!(summary(&stuck).level, Level::Healthy);
+        stuck.ready = false;
+        let Summary { level, reasons } = summary(&stuck);
+        assert_eq!((level, reasons.len()), (Level::Unknown, 1), "{reasons:?}");
+        let mut down = status(&[("active", "down", "down")]);
+        down.ready = false;
+        assert_eq!(summary(&down).reasons.len(), 1, "what is known stands for it");
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(super) fn run(config: &Config) -> Exit {
         }
     };
     let trials = trial::run(&connections, needs(config, &nonce()));
-    let outcomes = match terminal::unless_interrupted(runtime, trials) {
+    let outcomes = match terminal::unless_interrupted(runtime, "trying every call to AWS", trials) {
         Ok(outcomes) => outcomes,
         Err(exit) => return exit,
     };

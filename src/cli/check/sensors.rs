@@ -50,7 +50,11 @@ pub(super) fn report(config: &Config, asker: Asker) {
         return;
     }
     let Ok(runtime) = terminal::runtime() else { return };
-    let Ok(findings) = terminal::unless_interrupted(runtime, look_once(settings)) else { return };
+    let Ok(findings) =
+        terminal::unless_interrupted(runtime, "asking the IPsec and BGP daemons", look_once(settings))
+    else {
+        return;
+    };
     let Report { found, warnings } = Report::of(config, &findings, asker);
     for (index, line) in found.iter().enumerate() {
         say!("{}{line}", if index == 0 { "found       " } else { "            " });

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cli::status::own_socket;
+use crate::cli::progress::Progress;
+use crate::cli::status::ask::own_socket;
 use crate::cli::terminal::Interrupts;
 use crate::clock;
 use crate::config::HttpSettings;
@@ -202,15 +203,20 @@ async fn start(sink: &impl IncidentSink, request: &StartRequest) -> Started {
 /// Waits until the hold time is over, or the drill must end.
 async fn hold(stage: &Stage<'_>, outcome: &mut Outcome) {
     let until = clock::now().mono + stage.hold;
-    loop {
-        if let Some(why) = stage.watch.why_stop() {
-            outcome.problem("cut short", &why);
-            return;
+    let why = {
+        let _progress = Progress::start(format!("the drill stays open for {} s", stage.hold.as_secs()));
+        loop {
+            if let Some(why) = stage.watch.why_stop() {
+                break Some(why);
+            }
+            if clock::now().mono >= until {
+                break None;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        if clock::now().mono >= until {
-            return;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    if let Some(why) = why {
+        outcome.problem("cut short", &why);
     }
 }
 

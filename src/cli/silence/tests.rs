@@ -102,11 +102,12 @@ fn a_silence_needs_a_target_an_end_and_a_reason() {
     assert_eq!(wanted.weekly.as_deref(), Some("UTC"));
 }
 
-fn silence() -> ListedSilence {
-    ListedSilence {
+fn silence() -> SilenceJson {
+    SilenceJson {
         id: 3,
         scope: "connection".to_owned(),
-        what: "Milan DC (vpn-0123456789abcdef0)".to_owned(),
+        of: "vpn-0123456789abcdef0".to_owned(),
+        name: "Milan DC".to_owned(),
         matches: true,
         active: true,
         from: "2026-12-01T01:00:00Z".to_owned(),
@@ -124,7 +125,7 @@ fn utc() -> Times {
 
 #[test]
 fn what_was_added_is_said_with_its_end_and_that_a_twin_does_not_know_it() {
-    let planned = ListedSilence { id: 4, active: false, weekly: Some("Europe/Rome".to_owned()), ..silence() };
+    let planned = SilenceJson { id: 4, active: false, weekly: Some("Europe/Rome".to_owned()), ..silence() };
     let text = added(&[silence(), planned], &utc());
     let mut lines = text.lines();
     assert_eq!(
@@ -141,13 +142,26 @@ fn what_was_added_is_said_with_its_end_and_that_a_twin_does_not_know_it() {
 
 #[test]
 fn the_list_says_what_is_active_and_what_matches_nothing_and_no_text_controls_the_terminal() {
-    let gone = ListedSilence { id: 12, matches: false, weekly: Some("UTC".to_owned()), ..silence() };
+    let gone = SilenceJson { id: 12, matches: false, weekly: Some("UTC".to_owned()), ..silence() };
     let text = table(&[silence(), gone], &utc());
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("id  state "), "{text}");
     assert!(lines[1].starts_with("3   active ") && lines[1].ends_with("\u{fffd}[31mnew line"), "{text}");
     assert!(lines[2].starts_with("12  matches nothing, weekly  2026-12-01 01:00 UTC"), "{text}");
     assert_eq!(table(&[], &utc()), "no silences\n");
+}
+
+#[test]
+fn what_is_silenced_is_named_and_by_its_id_once_the_configuration_does_not_have_it() {
+    let named = |scope: &str, of: &str, name: &str| {
+        let (scope, of, name) = (scope.to_owned(), of.to_owned(), name.to_owned());
+        target(&SilenceJson { scope, of, name, ..silence() })
+    };
+    assert_eq!(named("site", "site", "milan-1"), "the whole site");
+    assert_eq!(named("uplink", "uplink/milan-1/wan1", "wan1"), "uplink wan1");
+    assert_eq!(named("connection", "vpn-0a", "vpn-0a"), "vpn-0a");
+    assert_eq!(named("tunnel", "vpn-0a 203.0.113.11", "Milan, tunnel 1"), "Milan, tunnel 1 (203.0.113.11)");
+    assert_eq!(named("tunnel", "vpn-0a 203.0.113.11", "vpn-0a 203.0.113.11"), "tunnel vpn-0a 203.0.113.11");
 }
 
 #[test]

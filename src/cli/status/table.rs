@@ -1,19 +1,42 @@
-//! `/status` as a table for people: both ends side by side.
+//! `/status` for people: what is wrong, why, and what to do first; then both ends of every tunnel side by side; then incidents and
+//! problems.
 
 use std::fmt::Write as _;
 
-use super::shared::{parent_line, render_children, silence_line, standing, withheld_words};
-use super::times::short;
+use super::shared::{children_words, parent_line, silence_line, standing, withheld_words};
+use super::times::{ago, brief, short};
 use crate::catalogue::phrases::scope_words;
-use crate::cli::terminal::{aligned, line};
+use crate::cli::layout::Cell;
+use crate::cli::sheet::{Screen, Sheet};
+use crate::cli::style::Tone;
 use crate::http::status_json::{
     AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, ProblemJson, QualityJson,
-    RecordJson, StatusJson, TunnelJson, VpnJson,
+    RecordJson, SourceJson, StatusJson, TunnelJson, VpnJson,
 };
+use crate::http::summary::{Level, Summary};
 
-/// The table, with a final line break. Times are UTC, without the date if it is that of the status.
-pub(super) fn render_table(status: &StatusJson) -> String {
-    let mut text = String::new();
+/// So many further reasons stand at the top.
+const REASONS: usize = 8;
+
+/// So many causes stand at the top, each with its first step.
+const CAUSES: usize = 3;
+
+/// So many entries of an incident's timeline are shown, the newest.
+const ENTRIES: usize = 12;
+
+/// The colour of a level.
+pub(super) const fn tone(level: Level) -> Tone {
+    match level {
+        Level::Down => Tone::Bad,
+        Level::Degraded => Tone::Warning,
+        Level::Unknown => Tone::Unknown,
+        Level::Healthy => Tone::Good,
+    }
+}
+
+/// The lines. Times are UTC, without the date if it is that of the status.
+pub(super) fn render(status: &StatusJson, summary: &Summary, screen: Screen) -> Vec<String> {
+    let mut sheet = Sheet::new(screen);
     let StatusJson {
         site,
         version,
@@ -27,91 +50,247 @@ pub(super) fn render_table(status: &StatusJson) -> String {
         sources,
         problems,
     } = status;
-    line(&mut text, format_args!("{site}, {at} (bothends {version}, incidents: {mode})"));
-    let shared: Vec<_> = parents.iter().filter_map(|parent| parent_line(parent, at)).collect();
-    if !shared.is_empty() {
-        line(&mut text, format_args!("\n{}", shared.join("\n")));
+    let steps = head(&mut sheet, status, summary);
+    sheet.text(Tone::Faint, 0, &format!("{site}, {at} (bothends {version}, incidents: {mode})"));
+    sheet.gap();
+    for parent in parents {
+        if let Some(line) = parent_line(parent, at) {
+            sheet.text(if parent.state == "down" { Tone::Bad } else { Tone::Plain }, 0, &line);
+        }
     }
     if !silences.is_empty() {
-        line(&mut text, format_args!("\nsilences"));
+        sheet.gap();
+        sheet.text(Tone::Strong, 0, "silences");
         for silence in silences {
-            line(&mut text, format_args!("  {}", silence_line(silence, at)));
+            sheet.text(Tone::Plain, 2, &silence_line(silence, at));
         }
     }
     for vpn in vpns {
-        render_vpn(&mut text, vpn, at);
+        render_vpn(&mut sheet, vpn, at, &steps);
     }
     if !incidents.is_empty() {
-        line(&mut text, format_args!("\nincidents"));
+        sheet.gap();
+        sheet.text(Tone::Strong, 0, "incidents");
         for incident in incidents {
-            render_incident(&mut text, incident, at);
+            render_incident(&mut sheet, incident, at);
         }
     }
     let silent: Vec<_> = sources.iter().filter(|source| source.refusals_in_row > 0).collect();
     if !problems.is_empty() || !silent.is_empty() {
-        line(&mut text, format_args!("\nproblems"));
+        sheet.gap();
+        sheet.text(Tone::Strong, 0, "problems");
     }
     for problem in problems {
         let ProblemJson { code, component, severity, title: _, text: what, first_step } = problem;
-        line(&mut text, format_args!("  {severity}: {code}: {component}: {what}"));
-        line(&mut text, format_args!("      First: {first_step}"));
+        let tone = if severity == "failed" { Tone::Bad } else { Tone::Warning };
+        sheet.begun(tone, 2, &format!("{severity}:"), &format!("{code}: {component}: {what}"));
+        sheet.begun(Tone::Strong, 4, "First:", first_step);
     }
     for source in silent {
-        let region = source.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
-        let last = source.last_answer.as_ref().map_or_else(
-            || "it has not answered yet".to_owned(),
-            |answered| format!("it last answered at {}", short(answered, at)),
-        );
-        let failed = match source.refusals_in_row {
-            1 => "the last query failed".to_owned(),
-            count => format!("the last {count} queries failed"),
-        };
-        line(&mut text, format_args!("  {}{region}: {failed}; {last}", source.source));
+        sheet.text(Tone::Plain, 2, &source_words(source, at));
     }
-    text
+    sheet.into_lines()
 }
 
-fn render_vpn(text: &mut String, vpn: &VpnJson, at: &str) {
+/// The level in the words of the headline.
+pub(super) fn headline(status: &StatusJson, reasons: &[String]) -> String {
+    let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    match reasons {
+        [] => format!("{}, {}", counted(vpns, "connection"), counted(tunnels, "tunnel")),
+        [first] => first.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
+    }
+}
+
+/// What is wrong, why, and the first step. Returns the steps that it has named.
+fn head<'a>(sheet: &mut Sheet, status: &'a StatusJson, summary: &Summary) -> Vec<&'a str> {
+    let Summary { level, reasons, .. } = summary;
+    let (word, text) = (format!("{}:", level.word()), headline(status, reasons));
+    // Monitoring systems read the first line, and what follows a bar as performance data.
+    let text = text.replace('|', "/");
+    if sheet.screen().is_terminal() {
+        sheet.begun(tone(*level), 0, &word, &text);
+    } else {
+        sheet.begun_whole(tone(*level), &word, &text);
+    }
+    if let [_, more @ ..] = &reasons[..] {
+        for reason in more.iter().take(REASONS) {
+            sheet.text(Tone::Plain, 2, reason);
+        }
+        let left = more.len().saturating_sub(REASONS);
+        if left > 0 {
+            sheet.text(Tone::Plain, 2, &format!("… and {left} more"));
+        }
+    }
+    let mut steps: Vec<&str> = Vec::new();
+    for (vpn, tunnel, cause) in causes(status) {
+        let Some(step) = cause.do_first.as_deref().filter(|step| !steps.contains(step)) else { continue };
+        if steps.len() == CAUSES {
+            break;
+        }
+        let CauseJson { cause, confidence, .. } = cause;
+        sheet.begun(Tone::Strong, 0, "Cause:", &format!("{cause} ({confidence}): {tunnel} of {vpn}"));
+        sheet.begun(Tone::Strong, 0, "First:", step);
+        steps.push(step);
+    }
+    if let (true, Some(problem)) =
+        (steps.is_empty(), reasons.first().and_then(|first| of_problem(status, first)))
+    {
+        sheet.begun(Tone::Strong, 0, "First:", &problem.first_step);
+    }
+    steps
+}
+
+/// The causes of the tunnels that are used, by connection and tunnel.
+fn causes(status: &StatusJson) -> impl Iterator<Item = (&str, &str, &CauseJson)> {
+    status.vpns.iter().flat_map(|vpn| {
+        let used = vpn.tunnels.iter().filter(|tunnel| tunnel.role != "unused");
+        used.filter_map(|tunnel| {
+            let cause = tunnel.cause.as_ref().filter(|cause| cause.cause != "unknown")?;
+            Some((vpn.name.as_str(), tunnel.name.as_str(), cause))
+        })
+    })
+}
+
+/// The problem that is the reason.
+fn of_problem<'a>(status: &'a StatusJson, reason: &str) -> Option<&'a ProblemJson> {
+    status
+        .problems
+        .iter()
+        .find(|problem| reason.starts_with(&format!("{} ({})", problem.title, problem.component)))
+}
+
+fn source_words(source: &SourceJson, at: &str) -> String {
+    let region = source.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+    let last = source.last_answer.as_ref().map_or_else(
+        || "it has not answered yet".to_owned(),
+        |answered| format!("it last answered at {}", short(answered, at)),
+    );
+    let failed = match source.refusals_in_row {
+        1 => "the last query failed".to_owned(),
+        count => format!("the last {count} queries failed"),
+    };
+    format!("{}{region}: {failed}; {last}", source.source)
+}
+
+fn render_vpn(sheet: &mut Sheet, vpn: &VpnJson, at: &str, steps: &[&str]) {
     let VpnJson { id, name, routing, traffic, tunnels, phases, silenced } = vpn;
-    let traffic = traffic_words(traffic);
+    let (tone, words) = traffic_words(traffic);
     let silence = silenced.map(|silence| format!(", silenced (silence {silence})")).unwrap_or_default();
-    line(text, format_args!("\n{name} ({id}): {traffic}, routing {routing}{}{silence}", standing(phases)));
-    let head = ["tunnel", "outside address", "role", "carries traffic", "both ends", "our end", "AWS"]
-        .map(str::to_owned);
+    sheet.gap();
+    let named = if name == id { format!("{id}:") } else { format!("{name} ({id}):") };
+    sheet.text(tone, 0, &format!("{named} {words}, routing {routing}{}{silence}", standing(phases)));
+    let head = ["tunnel", "role", "our end", "AWS", "both ends"].map(|word| Cell::new(Tone::Faint, word));
     let rows: Vec<_> = std::iter::once(head).chain(tunnels.iter().map(|tunnel| row(tunnel, at))).collect();
-    for row in aligned(&rows, 7) {
-        line(text, format_args!("  {row}"));
+    // A name may be shortened, then a time; never a state.
+    let mut lines = sheet.table(&rows, 2, &[(0, 8), (4, 24)]).into_iter();
+    if let Some(head) = lines.next() {
+        sheet.line(head);
     }
-    for tunnel in tunnels {
-        if let Some(cause) = &tunnel.cause {
-            render_cause(text, &tunnel.name, cause, at);
-        }
-        let words = tunnel.maintenance.as_ref().and_then(|maintenance| maintenance_words(maintenance, at));
-        if let Some(words) = words {
-            line(text, format_args!("  {} ({}): {words}", tunnel.name, tunnel.outside_ip));
-        }
-        if let (Some(silence), None) = (tunnel.silenced, silenced) {
-            line(
-                text,
-                format_args!("  {} ({}): silenced (silence {silence})", tunnel.name, tunnel.outside_ip),
-            );
-        }
+    for (line, tunnel) in lines.zip(tunnels) {
+        sheet.line(line);
+        details(sheet, tunnel, at, *silenced, steps);
     }
 }
 
-fn render_cause(text: &mut String, tunnel: &str, cause: &CauseJson, at: &str) {
+fn row(tunnel: &TunnelJson, at: &str) -> [Cell; 5] {
+    let TunnelJson { name, role, assessment, assessed_since, not_passing_since, local, aws, .. } = tunnel;
+    if role == "unused" {
+        return [name, role, "-", "-", "not used"].map(|text| Cell::new(Tone::Faint, text));
+    }
+    let since = |verdict: &str, since: &str| match ago(since, at) {
+        Some(ago) => format!("{verdict} {ago}"),
+        None => verdict.to_owned(),
+    };
+    let assessed = match not_passing_since {
+        Some(stopped) => format!("{assessment}, no packets since {}", brief(stopped, at)),
+        None => format!("{assessment} since {}", brief(assessed_since, at)),
+    };
+    [
+        Cell::plain(name),
+        Cell::plain(role),
+        Cell::new(verdict_tone(&local.verdict), since(&local.verdict, &local.since)),
+        Cell::new(verdict_tone(&aws.verdict), since(&aws.verdict, &aws.since)),
+        Cell::new(assessment_tone(assessment), assessed),
+    ]
+}
+
+fn verdict_tone(verdict: &str) -> Tone {
+    match verdict {
+        "up" => Tone::Good,
+        "down" => Tone::Bad,
+        _ => Tone::Unknown,
+    }
+}
+
+fn assessment_tone(assessment: &str) -> Tone {
+    match assessment {
+        "healthy" => Tone::Good,
+        "down" => Tone::Bad,
+        "disputed" | "unconfirmed" => Tone::Warning,
+        _ => Tone::Unknown,
+    }
+}
+
+/// What stands below a tunnel's row: its address and its numbers; what is unusual; the cause.
+fn details(sheet: &mut Sheet, tunnel: &TunnelJson, at: &str, vpn_silenced: Option<u32>, steps: &[&str]) {
+    let TunnelJson {
+        outside_ip,
+        name: _,
+        role,
+        assessment: _,
+        assessed_since: _,
+        carrying,
+        carrying_why,
+        not_passing_since: _,
+        quality,
+        local,
+        aws,
+        maintenance,
+        checks: _,
+        cause,
+        evidence: _,
+        uplink: _,
+        silenced,
+    } = tunnel;
+    if role == "unused" {
+        return;
+    }
+    let parts = [
+        Some(outside_ip.clone()),
+        carrying_words(carrying, carrying_why.as_deref()).map(str::to_owned),
+        Some(format!("our end: {}", local_words(local, at))),
+        Some(format!("AWS: {}", aws_words(aws))),
+    ];
+    sheet.text(Tone::Plain, 4, &parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
+    if let QualityJson { text: Some(text), .. } = quality {
+        sheet.begun(Tone::Warning, 4, "degraded:", text);
+    }
+    if let Some(cause) = cause {
+        render_cause(sheet, cause, at, steps);
+    }
+    if let Some(words) = maintenance.as_ref().and_then(|maintenance| maintenance_words(maintenance, at)) {
+        sheet.text(Tone::Warning, 4, &words);
+    }
+    if let (Some(silence), None) = (silenced, vpn_silenced) {
+        sheet.text(Tone::Plain, 4, &format!("silenced (silence {silence})"));
+    }
+}
+
+fn render_cause(sheet: &mut Sheet, cause: &CauseJson, at: &str, steps: &[&str]) {
     let CauseJson { cause, confidence, since, evidence, side, do_first } = cause;
     let named = match cause.as_str() {
         "unknown" => match side {
-            Some(side) => format!("cause unknown, likely side: {side}"),
-            None => "cause unknown".to_owned(),
+            Some(side) => format!("unknown, likely side: {side}"),
+            None => "unknown".to_owned(),
         },
         _ => format!("{cause} ({confidence}) since {}", short(since, at)),
     };
     let evidence = if evidence.is_empty() { String::new() } else { format!(": {}", evidence.join("; ")) };
-    line(text, format_args!("  {tunnel}: {named}{evidence}"));
-    if let Some(step) = do_first {
-        line(text, format_args!("      First: {step}"));
+    sheet.begun(Tone::Strong, 4, "cause:", &format!("{named}{evidence}"));
+    if let Some(step) = do_first.as_deref().filter(|step| !steps.contains(step)) {
+        sheet.begun(Tone::Strong, 4, "First:", step);
     }
 }
 
@@ -132,89 +311,41 @@ fn maintenance_words(maintenance: &MaintenanceJson, at: &str) -> Option<String> 
     }
 }
 
-fn row(tunnel: &TunnelJson, at: &str) -> [String; 7] {
-    let TunnelJson {
-        outside_ip,
-        name,
-        role,
-        assessment,
-        assessed_since,
-        carrying,
-        carrying_why,
-        not_passing_since,
-        quality,
-        local,
-        aws,
-        maintenance: _,
-        checks: _,
-        cause: _,
-        evidence: _,
-        uplink: _,
-        silenced: _,
-    } = tunnel;
-    let since = match not_passing_since {
-        Some(stopped) => format!(", no packets since {}", short(stopped, at)),
-        None => format!(" since {}", short(assessed_since, at)),
-    };
-    [
-        name.clone(),
-        outside_ip.clone(),
-        role.clone(),
-        carrying_words(carrying, carrying_why.as_deref()),
-        format!("{}{since}", assessment_words(assessment, &local.verdict)),
-        local_cell(local, at) + &quality_words(quality),
-        aws_cell(aws, at),
-    ]
-}
-
-fn traffic_words(traffic: &str) -> &str {
+fn traffic_words(traffic: &str) -> (Tone, &str) {
     match traffic {
-        "flows" => "traffic flows",
-        "does_not_flow" => "NO TRAFFIC",
-        _ => "cannot tell whether traffic flows",
+        "flows" => (Tone::Strong, "traffic flows"),
+        "does_not_flow" => (Tone::Bad, "NO TRAFFIC"),
+        _ => (Tone::Unknown, "cannot tell whether traffic flows"),
     }
 }
 
-fn carrying_words(carrying: &str, why: Option<&str>) -> String {
+/// Whether the tunnel carries traffic; nothing is said of one that does.
+fn carrying_words(carrying: &str, why: Option<&str>) -> Option<&'static str> {
     match (carrying, why) {
-        ("carrying", _) => "yes".to_owned(),
-        ("not_carrying", Some("bgp_down")) => "no, BGP is down".to_owned(),
-        ("not_carrying", _) => "no".to_owned(),
-        (_, Some("unused")) => "not used".to_owned(),
-        (_, Some("bgp_unconfirmed")) => "cannot tell, BGP may be down".to_owned(),
-        (_, _) => "cannot tell".to_owned(),
+        ("carrying", _) => None,
+        ("not_carrying", Some("bgp_down")) => Some("carries no traffic, BGP is down"),
+        ("not_carrying", _) => Some("carries no traffic"),
+        (_, Some("bgp_unconfirmed")) => Some("cannot tell whether it carries traffic, BGP may be down"),
+        (_, _) => Some("cannot tell whether it carries traffic"),
     }
 }
 
-/// The assessment; if only one end says down, with the name of that end.
-fn assessment_words(assessment: &str, local: &str) -> String {
-    match (assessment, local) {
-        ("disputed" | "unconfirmed", "down") => format!("{assessment}, down by our end"),
-        ("disputed" | "unconfirmed", _) => format!("{assessment}, down by AWS"),
-        _ => assessment.to_owned(),
-    }
-}
-
-fn local_cell(local: &LocalJson, at: &str) -> String {
-    let LocalJson { verdict, why, since, evidence } = local;
-    let mut cell = verdict_words(verdict, why.as_deref(), since, at);
+fn local_words(local: &LocalJson, at: &str) -> String {
+    let LocalJson { verdict, why, since: _, evidence } = local;
+    let mut parts: Vec<String> = why.iter().map(|why| why.replace('_', " ")).collect();
     if let (Some(rtt), "up") = (evidence.median_rtt_ms, verdict.as_str()) {
-        _ = if rtt < 0.05 { write!(cell, ", <0.1 ms") } else { write!(cell, ", {rtt:.1} ms") };
+        parts.push(if rtt < 0.05 { "<0.1 ms".to_owned() } else { format!("{rtt:.1} ms") });
     }
     if let (Some(loss), true) = (evidence.loss_percent, verdict != "down") {
-        _ = write!(cell, ", loss {loss:.0} %");
+        parts.push(format!("loss {loss:.0} %"));
     }
     if let (Some(words), "down") = (unsent_words(evidence.last_loss.as_deref()), verdict.as_str()) {
-        _ = write!(cell, ", {words}");
+        parts.push(words.to_owned());
     }
     if let (Some(reply), true) = (&evidence.last_reply, verdict != "up") {
-        _ = write!(cell, ", last reply {}", short(reply, at));
+        parts.push(format!("last reply {}", short(reply, at)));
     }
-    cell
-}
-
-fn quality_words(quality: &QualityJson) -> String {
-    quality.text.as_ref().map(|text| format!(", degraded: {text}")).unwrap_or_default()
+    if parts.is_empty() { "no reply so far".to_owned() } else { parts.join(", ") }
 }
 
 /// Why this host cannot send, in the words of the incident's summary and docs/runbook.md.
@@ -226,34 +357,31 @@ fn unsent_words(last_loss: Option<&str>) -> Option<&'static str> {
     }
 }
 
-fn aws_cell(aws: &AwsJson, at: &str) -> String {
+fn aws_words(aws: &AwsJson) -> String {
     let AwsJson {
-        verdict,
+        verdict: _,
         why,
-        since,
-        source: _,
+        since: _,
+        source,
         as_of: _,
         changed: _,
         age_seconds,
         words,
         accepted_routes: _,
     } = aws;
-    let mut cell = verdict_words(verdict, why.as_deref(), since, at);
-    if let Some(words) = words {
-        _ = write!(cell, ", {words}");
-    }
+    let mut parts: Vec<String> = why.iter().map(|why| why.replace('_', " ")).collect();
+    parts.extend(words.clone());
     if let Some(age) = age_seconds {
-        _ = write!(cell, ", {age:.0} s old");
+        parts.push(format!("{age:.0} s old"));
     }
-    cell
+    match (parts.is_empty(), source) {
+        (true, Some(source)) => source.clone(),
+        (true, None) => "no evidence".to_owned(),
+        (false, _) => parts.join(", "),
+    }
 }
 
-fn verdict_words(verdict: &str, why: Option<&str>, since: &str, at: &str) -> String {
-    let why = why.map(|why| format!(" ({})", why.replace('_', " "))).unwrap_or_default();
-    format!("{verdict}{why} since {}", short(since, at))
-}
-
-fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
+fn render_incident(sheet: &mut Sheet, incident: &IncidentJson, at: &str) {
     let IncidentJson {
         id,
         scope,
@@ -280,19 +408,31 @@ fn render_incident(text: &mut String, incident: &IncidentJson, at: &str) {
     let (began, opened) = (short(began, at), short(opened, at));
     // A daemon that knew no names of incidents may still run.
     let name = if name.is_empty() { id } else { name };
-    line(
-        text,
-        format_args!(
-            "  {kind} on {}: {state}{ended}; began {began}, opened {opened}{found}{related}{withheld}",
+    let tone = match (state.as_str(), kind.as_str()) {
+        ("open", "outage") => Tone::Bad,
+        ("open", _) => Tone::Warning,
+        (_, _) => Tone::Plain,
+    };
+    sheet.text(
+        tone,
+        2,
+        &format!(
+            "{kind} on {}: {state}{ended}; began {began}, opened {opened}{found}{related}{withheld}",
             scope_words(scope, name)
         ),
     );
     for RecordJson { sink, record } in records {
-        line(text, format_args!("    record at {sink}: {record}"));
+        sheet.text(Tone::Plain, 4, &format!("record at {sink}: {record}"));
     }
-    render_children(text, children, at);
-    for entry in timeline {
-        line(text, format_args!("    {}  {}", short(&entry.at, at), entry_words(entry)));
+    if let Some(words) = children_words(children, at) {
+        sheet.text(Tone::Plain, 4, &words);
+    }
+    let earlier = timeline.len().saturating_sub(ENTRIES);
+    if earlier > 0 {
+        sheet.text(Tone::Faint, 4, &format!("… {earlier} earlier entries: bothends status --json"));
+    }
+    for entry in timeline.iter().skip(earlier) {
+        sheet.begun(Tone::Faint, 4, &short(&entry.at, at), &entry_words(entry));
     }
 }
 
@@ -344,124 +484,4 @@ fn entry_words(entry: &EntryJson) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::names::SinkId;
-    use crate::domain::verdict::Loss;
-    use crate::fixture;
-    use crate::health::overview::OpenProblem;
-    use crate::health::{Code, Component, Problem};
-    use crate::records::Records;
-
-    fn records(status: &crate::domain::status::Status) -> Records {
-        let records = Records::default();
-        records.set(&SinkId::new("ops_center"), &status.incidents[0].id, Some("oi-0123456789ab"));
-        records
-    }
-
-    #[test]
-    fn the_table_shows_both_ends_side_by_side() {
-        let mut status = fixture::status();
-        status.sources[0].refusals_in_row = 3;
-        let problem = Problem::of(Code::StoreFailing, "disk full");
-        let problems = [OpenProblem { component: Component::Store, problem }];
-        let status =
-            StatusJson::of(&status, &problems, &records(&status), "0.1.0", "raise", fixture::after(31));
-        insta::assert_snapshot!(render_table(&status), @r"
-        milan-1, 2025-11-22T03:12:30Z (bothends 0.1.0, incidents: raise)
-
-        Milan DC, primary (vpn-0123456789abcdef0): cannot tell whether traffic flows, routing bgp, redundancy_lost open
-          tunnel    outside address  role     carries traffic  both ends                         our end                                     AWS
-          tunnel 1  203.0.113.11     active   no               down, no packets since 03:12:03Z  down since 03:12:07Z, last reply 03:12:03Z  down since 03:12:12Z, TunnelState 0, 21 s old
-          tunnel 2  203.0.113.12     standby  cannot tell      blind since 03:12:12Z             up since 03:12:00Z, 11.9 ms, loss 0 %       unknown (not asked) since 03:12:12Z
-          tunnel 1: path_to_aws (certain) since 03:12:14Z: AWS's outside address no longer answers over the uplink; the uplink's references answer; the path ends at hop 4 (198.51.100.9)
-              First: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
-
-        incidents
-          redundancy_lost on Milan DC, primary: open; began 03:12:12Z, opened 03:12:20Z
-            record at ops_center: oi-0123456789ab
-            03:12:20Z  opened
-            03:12:25Z  203.0.113.12 aws unknown stale
-            03:12:25Z  203.0.113.12 blind (cannot tell)
-
-        problems
-          failed: store_failing: store: disk full
-              First: `df -h /var/lib/bothends` and `journalctl -k`: free space or fix the disk. Writing resumes by itself; do not restart before it does.
-          cloudwatch in eu-west-1: the last 3 queries failed; it last answered at 03:12:12Z
-        ");
-    }
-
-    #[test]
-    fn a_tunnel_that_is_down_because_nothing_can_be_sent_says_so() {
-        let status = StatusJson::of(
-            &fixture::status(),
-            &[],
-            &Records::default(),
-            "0.1.0",
-            "raise",
-            fixture::after(31),
-        );
-        let [mut down, mut up] = [0, 1].map(|tunnel| status.vpns[0].tunnels[tunnel].local.clone());
-        let cells = [Loss::NoPath, Loss::Blocked, Loss::Timeout].map(|loss| {
-            down.evidence.last_loss = Some(loss.as_str().to_owned());
-            local_cell(&down, &status.at)
-        });
-        // The words of the incident's summary and the runbook.
-        for (cell, words) in cells.iter().zip([
-            ", nothing can be sent: no route, address or interface",
-            ", the kernel refuses to send: IPsec policy or firewall",
-            "",
-        ]) {
-            assert_eq!(*cell, format!("down since 03:12:07Z{words}, last reply 03:12:03Z"));
-        }
-        up.evidence.last_loss = Some(Loss::NoPath.as_str().to_owned());
-        assert_eq!(local_cell(&up, &status.at), "up since 03:12:00Z, 11.9 ms, loss 0 %");
-    }
-
-    #[test]
-    fn a_tunnel_whose_endpoint_is_to_be_replaced_has_a_line_of_its_own() {
-        use crate::domain::maintenance::{Maintenance, MaintenanceState};
-        let known = |pending, seconds| MaintenanceState::Known {
-            maintenance: Maintenance { pending, applied_after: seconds, last_applied: None },
-            as_of: fixture::after(20).wall,
-        };
-        let lines = |state| {
-            let mut status = fixture::status();
-            status.vpns[0].tunnels[0].maintenance = state;
-            let status =
-                StatusJson::of(&status, &[], &Records::default(), "0.1.0", "raise", fixture::after(31));
-            let table = render_table(&status);
-            let lines = table.lines().filter(|line| line.starts_with("  tunnel 1 ("));
-            lines.map(|line| format!("{line}\n")).collect::<String>()
-        };
-        let soon = Some(fixture::after(3600).wall);
-        let later = Some(fixture::after(5 * 86_400).wall);
-        let all = [
-            MaintenanceState::NotAsked,
-            MaintenanceState::Denied,
-            known(false, soon),
-            known(true, soon),
-            known(true, later),
-            known(true, None),
-        ];
-        insta::assert_snapshot!(all.map(lines).concat(), @r"
-          tunnel 1 (203.0.113.11): whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing
-          tunnel 1 (203.0.113.11): AWS replaces its endpoint soon after 04:12:00Z, unless you apply the maintenance before
-          tunnel 1 (203.0.113.11): AWS replaces its endpoint soon after 2025-11-27T03:12:00Z, unless you apply the maintenance before
-          tunnel 1 (203.0.113.11): AWS has announced a replacement of its endpoint, without a date
-        ");
-    }
-
-    #[test]
-    fn an_assessment_names_the_end_that_says_down() {
-        let words = [("disputed", "down"), ("unconfirmed", "unknown"), ("healthy", "up")]
-            .map(|(assessment, local)| assessment_words(assessment, local));
-        assert_eq!(words, ["disputed, down by our end", "unconfirmed, down by AWS", "healthy"]);
-    }
-
-    #[test]
-    fn a_time_of_another_day_keeps_its_date() {
-        assert_eq!(short("2025-11-22T03:12:04.25Z", "2025-11-22T04:00:00Z"), "03:12:04Z");
-        assert_eq!(short("2025-11-21T03:12:04Z", "2025-11-22T04:00:00Z"), "2025-11-21T03:12:04Z");
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use crate::records::Records;
 
 /// One incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IncidentJson {
     /// Its identity: scope, kind, and when it opened.
     pub id: String,
@@ -58,6 +59,7 @@ pub struct IncidentJson {
 
 /// A record that is open at a sink.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecordJson {
     /// The sink.
     pub sink: String,
@@ -67,6 +69,7 @@ pub struct RecordJson {
 
 /// One line of an incident's story.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EntryJson {
     /// Its place in the whole story, from 0.
     pub seq: u32,
@@ -126,6 +129,7 @@ pub struct EntryJson {
 
 /// A connection of a parent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ChildJson {
     /// Its id.
     pub vpn: String,

@@ -7,6 +7,7 @@ use crate::domain::status::Phase;
 
 /// Where each kind of incident stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhasesJson {
     /// Both ends agree that an active tunnel is down, and no other carries traffic.
     pub outage: String,

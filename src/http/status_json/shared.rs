@@ -12,6 +12,7 @@ use crate::health::silenced::Silenced;
 
 /// Something that several connections share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ParentJson {
     /// `group/<site>/<name>`, `uplink/<site>/<name>` or `site/<site>`.
     pub id: String,
@@ -32,8 +33,9 @@ pub struct ParentJson {
     pub silenced: Option<u32>,
 }
 
-/// A planned time in which incidents are recorded and not sent.
+/// A planned time in which incidents are recorded and not sent, in `/status` and at the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SilenceJson {
     /// Its number.
     pub id: u32,
@@ -43,9 +45,14 @@ pub struct SilenceJson {
     pub of: String,
     /// The names of that.
     pub name: String,
-    /// When it begins, or began.
+    /// Whether the configuration in force has it.
+    #[serde(default = "yes")]
+    pub matches: bool,
+    /// Whether it silences now.
+    pub active: bool,
+    /// When its present or next window begins, or began, RFC 3339.
     pub from: String,
-    /// When it ends.
+    /// When that ends, RFC 3339.
     pub until: String,
     /// The time zone in which it comes back every week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,11 +60,14 @@ pub struct SilenceJson {
     /// Why.
     pub reason: String,
     /// The numeric user id of who added it.
-    pub by: u32,
-    /// When it was added.
+    pub by_uid: u32,
+    /// When it was added, RFC 3339.
     pub added: String,
-    /// Whether it silences now.
-    pub active: bool,
+}
+
+/// A daemon that did not say whether a silence matches anything may still run.
+const fn yes() -> bool {
+    true
 }
 
 impl ParentJson {
@@ -78,36 +88,44 @@ impl ParentJson {
 
 impl SilenceJson {
     pub(super) fn of(silence: &Silence, status: &Status, now: Stamp) -> Self {
+        let name = name(&silence.of, status);
+        Self::new(silence, name, now)
+    }
+
+    /// The silence at this moment. `name` is that of what it silences; `None` if the configuration in force does not have it.
+    pub fn new(silence: &Silence, name: Option<String>, now: Stamp) -> Self {
         let Silence { id, of, from, until, weekly, reason, by, added } = silence;
         Self {
             id: id.0,
             scope: of.word().to_owned(),
             of: of.to_string(),
-            name: name(of, status),
+            matches: name.is_some(),
+            name: name.unwrap_or_else(|| of.to_string()),
+            active: silence.is_active(now),
             from: rfc3339(*from),
             until: rfc3339(*until),
             weekly: weekly.as_deref().map(str::to_owned),
             reason: reason.to_string(),
-            by: *by,
+            by_uid: *by,
             added: rfc3339(*added),
-            active: silence.is_active(now),
         }
     }
 }
 
-/// The names of what is silenced; ids of what has left the configuration.
-fn name(of: &SilenceScope, status: &Status) -> String {
+/// The names of what is silenced; `None` if it has left the configuration.
+fn name(of: &SilenceScope, status: &Status) -> Option<String> {
     let vpn = |id: &VpnId| status.vpns.iter().find(|vpn| vpn.id == *id);
     match of {
-        SilenceScope::Site => status.site.to_string(),
-        SilenceScope::Parent(parent) => parent.name.to_string(),
-        SilenceScope::Connection(id) => vpn(id).map_or_else(|| id.to_string(), |vpn| vpn.name.to_string()),
+        SilenceScope::Site => Some(status.site.to_string()),
+        SilenceScope::Parent(id) => {
+            let parent = status.parents.iter().find(|parent| parent.id == *id)?;
+            Some(parent.id.name.to_string())
+        }
+        SilenceScope::Connection(id) => vpn(id).map(|vpn| vpn.name.to_string()),
         SilenceScope::Tunnel(id) => {
-            let of = vpn(&id.vpn).and_then(|vpn| {
-                let tunnel = vpn.tunnels.iter().find(|tunnel| tunnel.id == *id)?;
-                Some(format!("{}, {}", vpn.name, tunnel.name))
-            });
-            of.unwrap_or_else(|| id.to_string())
+            let vpn = vpn(&id.vpn)?;
+            let tunnel = vpn.tunnels.iter().find(|tunnel| tunnel.id == *id)?;
+            Some(format!("{}, {}", vpn.name, tunnel.name))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The shape that scripts rely on.
 
+mod schema;
+
 use std::sync::Arc;
 
 use super::*;
@@ -360,9 +362,10 @@ fn what_is_shared_and_what_is_silenced_is_told_at_the_top_and_at_each_connection
         {
           "active": true,
           "added": "2025-11-22T03:12:00Z",
-          "by": 1000,
+          "by_uid": 1000,
           "from": "2025-11-22T03:12:10Z",
           "id": 3,
+          "matches": true,
           "name": "hubs",
           "of": "group/milan-1/hubs",
           "reason": "change 4711",

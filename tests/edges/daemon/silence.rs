@@ -165,7 +165,7 @@ fn a_silence_of_what_left_the_configuration_stays_listed_as_matching_nothing() {
     site.home.remove("turin.toml");
     assert_eq!(run(&site, &manager, &["reload"]).code, Some(0));
     let left = list(&site, &manager);
-    assert_eq!((&left[0]["matches"], &left[0]["what"]), (&false.into(), &TURIN.into()));
+    assert_eq!((&left[0]["matches"], &left[0]["of"]), (&false.into(), &TURIN.into()));
     let text = run(&site, &manager, &["silence", "list"]).stdout;
     assert!(text.contains("matches nothing"), "{text}");
     assert_eq!(run(&site, &manager, &["silence", "end", "1"]).code, Some(0));
