@@ -146,12 +146,13 @@ class Stage:
         self._start("aws-stand-in", ["--settings", self._file("aws.json", json.dumps(account(self.connections))), "--listen", STAND_IN])
         self._start_daemon()
 
-    def configuration(self):
-        return configuration(self.connections, self.ec2)
-
     def _start_daemon(self):
         config = self._file("bothends.toml", self.configuration())
         self._start("bothends", ["run", "--config", config], {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
+
+    def configuration(self):
+        """The daemon's configuration."""
+        return configuration(self.connections, self.ec2)
 
     def _network(self):
         run("ip", "netns", "add", self.gateway)
