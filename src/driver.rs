@@ -175,6 +175,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::AssessmentChanged { .. }
         | Fact::QualityChanged { .. }
         | Fact::SeenUp(_)
+        | Fact::ParentChanged { .. }
         | Fact::IncidentPending { .. }
         | Fact::IncidentAverted { .. }
         | Fact::IncidentChanged { .. }

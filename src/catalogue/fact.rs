@@ -32,7 +32,11 @@ pub(super) const TICKS_WORTH_A_RECORD: u64 = 50;
 /// The record of a fact, if it is worth one.
 pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
     match fact {
-        Fact::EchoEnded { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,
+        Fact::EchoEnded { .. }
+        | Fact::RollupReady(_)
+        | Fact::CouldVote { .. }
+        // Its incident says what follows from it.
+        | Fact::ParentChanged { .. } => None,
         Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
             let text = format!("{count} probes were skipped: the host slept, or was too busy");
             about_tunnel(names, &check.tunnel, MessageId::TICKS_SKIPPED, &text)

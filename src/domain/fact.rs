@@ -14,8 +14,9 @@ use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
-use super::scope::Scope;
+use super::scope::{ParentId, Scope};
 use super::side::Side;
+use super::status::ParentState;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
@@ -177,6 +178,17 @@ pub enum Fact {
         from: MaintenanceState,
         /// What is known since.
         to: MaintenanceState,
+        /// When.
+        at: Now,
+    },
+    /// It is known of a parent, or not known any more, whether it works.
+    ParentChanged {
+        /// Which.
+        id: ParentId,
+        /// What was known before.
+        from: ParentState,
+        /// What is known since.
+        to: ParentState,
         /// When.
         at: Now,
     },

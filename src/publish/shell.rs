@@ -183,6 +183,7 @@ impl Feed {
             | Fact::CauseChanged { .. }
             | Fact::QualityChanged { .. }
             | Fact::SeenUp(_)
+            | Fact::ParentChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }

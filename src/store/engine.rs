@@ -105,6 +105,7 @@ impl Kept {
             | Fact::TicksSkipped { .. }
             | Fact::Suspicion { .. }
             | Fact::CauseChanged { .. }
+            | Fact::ParentChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::EvidenceUnusable { .. }
