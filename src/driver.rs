@@ -177,6 +177,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::QualityChanged { .. }
         | Fact::SilencedChanged { .. }
         | Fact::SeenUp(_)
+        | Fact::ParentChanged { .. }
         | Fact::IncidentPending { .. }
         | Fact::IncidentAverted { .. }
         | Fact::IncidentChanged { .. }

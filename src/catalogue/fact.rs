@@ -34,6 +34,8 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
     match fact {
         // A silence's begin and end are records of their own, one for all the tunnels that it covers.
         Fact::SilencedChanged { .. } => None,
+        // A parent's incident says what follows from it.
+        Fact::ParentChanged { .. } => None,
         Fact::EchoEnded { .. } | Fact::Watched { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,
         Fact::TicksSkipped { check, count } => (*count >= TICKS_WORTH_A_RECORD).then(|| {
             let text = format!("{count} probes were skipped: the host slept, or was too busy");

@@ -221,14 +221,16 @@ impl Connection {
             Kind::Degraded => tunnel.quality().is_degraded(),
         };
         let concerned = move || self.tunnels.iter().filter(|it| it.plan().is_used()).filter(is_concerned);
-        // One that never answered here explains nothing of what stopped, and needs no explanation.
-        let some_worked = concerned().any(|tunnel| tunnel.truth().local_seen_up);
-        concerned().filter(move |tunnel| !some_worked || tunnel.truth().local_seen_up)
+        // One that no end has ever seen Up explains nothing of what stopped, and needs no explanation.
+        let worked = |tunnel: &&Tunnel| tunnel.truth().local_seen_up || tunnel.truth().aws_seen_up;
+        let some_worked = concerned().any(|tunnel| worked(&tunnel));
+        concerned().filter(move |tunnel| !some_worked || worked(tunnel))
     }
 
-    /// The kinds of its incidents that this withholds and whose condition holds.
+    /// The kinds of its incidents that this withholds and whose condition has held for long enough.
     pub fn held_back_by<'a>(&'a self, by: &'a Withheld) -> impl Iterator<Item = Kind> + 'a {
-        self.kinds.iter().filter(move |kind| kind.held_back_by() == Some(by)).map(KindWatch::kind)
+        let rules = &self.plan.incident;
+        self.kinds.iter().filter(move |kind| kind.held_back_by(rules) == Some(by)).map(KindWatch::kind)
     }
 
     /// What withholds its open incident of this kind, which has never been about to be over.

@@ -8,7 +8,7 @@ use super::board::IncidentId;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, Destination, Kind, SinkId, SourceId, TunnelId, VpnId};
 use super::request::EchoId;
-use super::scope::Scope;
+use super::scope::{ParentId, Scope};
 use super::sensor::Sensed;
 use super::silence::Silence;
 use super::time::{Moment, Now, Stamp};
@@ -228,6 +228,8 @@ pub struct Remembered {
     pub incidents: Vec<Arc<super::board::Incident>>,
     /// When incidents of each kind were opened within the last 24 h, for the doubling of `resolve_after`.
     pub openings: Vec<(Scope, Kind, Stamp)>,
+    /// The parents that were down when the last run ended.
+    pub down: Vec<ParentId>,
     /// What our end saw after AWS's view was lost, for tunnels where it stayed lost to the end of the last run.
     pub unheard: Vec<Unheard>,
     /// Since when packets have not passed, for tunnels that were locally Down when the last run ended, a short while ago.

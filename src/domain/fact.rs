@@ -14,9 +14,10 @@ use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
-use super::scope::Scope;
+use super::scope::{ParentId, Scope};
 use super::side::Side;
 use super::silence::SilenceId;
+use super::status::ParentState;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 
@@ -196,6 +197,17 @@ pub enum Fact {
     /// it. There is one at the start, with each minute's rollups, and at the end.
     Watched {
         /// Until when.
+        at: Now,
+    },
+    /// It is known of a parent, or not known any more, whether it works.
+    ParentChanged {
+        /// Which.
+        id: ParentId,
+        /// What was known before.
+        from: ParentState,
+        /// What is known since.
+        to: ParentState,
+        /// When.
         at: Now,
     },
     /// A minute of a tunnel is complete.

@@ -68,8 +68,8 @@ pub struct KindWatch {
     kind: Kind,
     state: WatchState,
     openings: VecDeque<Moment>,
-    /// Since when the condition holds, step by step.
-    holds: Option<Moment>,
+    /// For how long the condition of an open incident has held, for the sake of its record.
+    sendable: Hold,
 }
 
 impl KindWatch {
@@ -79,7 +79,7 @@ impl KindWatch {
             story: Story::resume(incident),
             confirming: Hold::default(),
         });
-        Self { scope, kind, state, openings, holds: None }
+        Self { scope, kind, state, openings, sendable: Hold::default() }
     }
 
     /// Which kind.
@@ -105,9 +105,10 @@ impl KindWatch {
         }
     }
 
-    /// What withholds the record of the open incident, while its condition holds.
-    pub fn held_back_by(&self) -> Option<&Withheld> {
-        self.incident().filter(|_| self.holds.is_some())?.withheld.as_ref()
+    /// What withholds the record of the open incident, while its condition holds and has held for as long as it takes to open.
+    pub fn held_back_by(&self, rules: &IncidentRules) -> Option<&Withheld> {
+        let needed = rules.open_after(self.kind)?;
+        self.incident().filter(|_| self.sendable.has_held(needed))?.withheld.as_ref()
     }
 
     /// Whether an open incident's record is withheld.
@@ -131,7 +132,8 @@ impl KindWatch {
         now: Now,
         fx: &mut Effects,
     ) -> Option<Arc<Incident>> {
-        self.holds = is_to_be_sent(&step, self.incident()).then(|| self.holds.unwrap_or(now.mono));
+        let to_be_sent = to_be_sent(&step, self.incident());
+        self.sendable.observe(to_be_sent, step.rules.open_after(self.kind).unwrap_or_default(), now.mono);
         match std::mem::replace(&mut self.state, WatchState::Clear) {
             WatchState::Clear => {
                 if step.opens == Truth::True
@@ -177,6 +179,7 @@ impl KindWatch {
 
     /// The process was held up for this long: what may have held meanwhile does not count.
     pub fn held_up(&mut self, gap: Duration) {
+        self.sendable.held_up(gap);
         match &mut self.state {
             WatchState::Clear => {}
             WatchState::Pending { hold, .. }
@@ -234,6 +237,7 @@ impl KindWatch {
         if let Some(by) = &step.withheld {
             story.withhold(by.clone(), now.wall);
         }
+        self.sendable = hold;
         report(&story, IncidentChange::Opened, now, fx);
         self.state = WatchState::Open { story, confirming: Hold::default() };
     }
@@ -307,7 +311,8 @@ impl KindWatch {
     }
 
     /// What withholds the record changes, or ends. Then the record is created if the condition has held for as long as it takes to
-    /// open: what was about to be over, and is not, may have an explanation that is not known yet.
+    /// open, by its share of the time as at the opening: what was about to be over, and is not, may have an explanation that is not
+    /// known yet.
     fn withhold(&self, story: &mut Story, step: &KindEvidence, now: Now, fx: &mut Effects) {
         let Some(by) = &story.incident().withheld else { return };
         match &step.withheld {
@@ -316,7 +321,7 @@ impl KindWatch {
                 story.withhold(other.clone(), now.wall);
                 report(story, IncidentChange::Updated, now, fx);
             }
-            None if self.released_at(&step.rules).is_some_and(|at| now.mono >= at) => {
+            None if step.rules.open_after(self.kind).is_some_and(|needed| self.sendable.has_held(needed)) => {
                 story.release(now.wall);
                 report(story, IncidentChange::Released, now, fx);
             }
@@ -325,7 +330,7 @@ impl KindWatch {
     }
 
     fn released_at(&self, rules: &IncidentRules) -> Option<Moment> {
-        Some(self.holds? + rules.open_after(self.kind)?)
+        self.sendable.held_at(rules.open_after(self.kind)?)
     }
 
     fn resolve_after(&self, rules: &IncidentRules) -> Duration {
@@ -395,9 +400,9 @@ impl KindWatch {
 
 /// Whether an incident's condition holds for the sake of its record. What both ends agreed on before a parent explained it also
 /// lasts by our end alone; after a silence both ends must say so.
-fn is_to_be_sent(step: &KindEvidence, incident: Option<&Arc<Incident>>) -> bool {
+fn to_be_sent(step: &KindEvidence, incident: Option<&Arc<Incident>>) -> Truth {
     let by_parent = matches!(incident.and_then(|it| it.withheld.as_ref()), Some(Withheld::Explained(_)));
-    step.opens == Truth::True || (by_parent && step.lasts)
+    if by_parent && step.lasts { Truth::True } else { step.opens }
 }
 
 fn report(story: &Story, change: IncidentChange, at: Now, fx: &mut Effects) {

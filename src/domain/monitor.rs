@@ -132,6 +132,7 @@ impl Monitor {
         monitor.remembered = Remembered {
             incidents: Vec::new(),
             unheard: Vec::new(),
+            down: Vec::new(),
             stopped: Vec::new(),
             said: Vec::new(),
             ..remembered
@@ -305,6 +306,7 @@ impl Monitor {
             &plan.parents,
             &plan.site,
             &remembered.incidents,
+            &remembered.down,
             &remembered.openings,
             now,
             &mut self.fx,
@@ -422,7 +424,7 @@ impl Monitor {
                 *asked.entry(source.clone()).or_default() |= ask_aws;
             }
         }
-        self.parents.judge(vpns, &self.connections, now);
+        self.parents.judge(vpns, &self.connections, now, &mut self.fx);
         self.note_silences(vpns, now);
         for vpn in vpns {
             let Some(connection) = self.connections.get_mut(vpn) else { continue };

@@ -70,6 +70,8 @@ struct Parent {
     kinds: Vec<KindWatch>,
     /// The connections with trouble, as the timeline has them.
     troubled: BTreeSet<VpnId>,
+    /// Those that have had trouble since its incident opened.
+    ever_troubled: BTreeSet<VpnId>,
     /// When the list of connections was last brought up to date.
     listed: Option<Moment>,
 }
@@ -90,6 +92,7 @@ impl Parents {
         plans: &[Arc<ParentPlan>],
         site: &Arc<str>,
         remembered: &[Arc<Incident>],
+        down: &[ParentId],
         openings: &[(Scope, Kind, Stamp)],
         now: Now,
         fx: &mut Effects,
@@ -98,13 +101,14 @@ impl Parents {
         for plan in plans {
             let parent = match before.remove(&plan.id) {
                 Some(same) => Parent { plan: Arc::clone(plan), site: Arc::clone(site), ..same },
-                None => Parent::new(plan, site, remembered, openings, now),
+                None => Parent::new(plan, site, remembered, down.contains(&plan.id), openings, now),
             };
             self.0.insert(plan.id.clone(), parent);
         }
         let mut over = Vec::new();
         let gone: Vec<ParentId> = before.keys().cloned().collect();
-        for mut parent in before.into_values() {
+        for (id, mut parent) in before {
+            parent.becomes(&id, ParentState::Unknown, now, fx);
             over.extend(parent.kinds.iter_mut().filter_map(|kind| kind.unwatch(now, fx)));
         }
         (gone, over)
@@ -130,10 +134,8 @@ impl Parents {
     /// Another host votes from now on; returns the incidents that were open.
     pub fn hand_over(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
         let mut over = Vec::new();
-        for parent in self.0.values_mut() {
-            parent.state = ParentState::Unknown;
-            parent.since = now;
-            parent.recovered = None;
+        for (id, parent) in &mut self.0 {
+            parent.becomes(id, ParentState::Unknown, now, fx);
             over.extend(parent.kinds.iter_mut().filter_map(|kind| kind.leave(now, fx)));
         }
         over
@@ -177,20 +179,29 @@ impl Parents {
         if let Some(watch) = parent.kinds.iter_mut().find(|watch| watch.kind() == kind) {
             watch.adopt(sink, created, scene, now, fx);
         }
-        if parent.state == ParentState::Unknown {
+        let is_down = match id.kind {
+            ParentKind::Uplink | ParentKind::Site => true,
+            ParentKind::Group => kind == Kind::Outage,
+        };
+        if is_down && parent.state == ParentState::Unknown {
             // The host that started the record has seen it down.
-            parent.state = ParentState::Down;
-            parent.since = now;
+            parent.becomes(id, ParentState::Down, now, fx);
         }
     }
 
     /// Judges the parents of these connections after they were judged.
-    pub fn judge(&mut self, vpns: &BTreeSet<VpnId>, connections: &Connections, now: Now) {
+    pub fn judge(
+        &mut self,
+        vpns: &BTreeSet<VpnId>,
+        connections: &Connections,
+        now: Now,
+        fx: &mut Effects,
+    ) {
         let of_kind = |kind: ParentKind| {
             move |(id, parent): &(&ParentId, &mut Parent)| id.kind == kind && parent.is_of(vpns)
         };
-        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Uplink)) {
-            parent.judge(connections, now);
+        for (id, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Uplink)) {
+            parent.judge(id, connections, now, fx);
         }
         // Those that were down until a moment ago still explain why nothing carries.
         let down: BTreeSet<Arc<str>> = self
@@ -199,16 +210,16 @@ impl Parents {
             .filter(|(id, parent)| id.kind == ParentKind::Uplink && parent.explains_any(now.mono))
             .map(|(id, _)| Arc::clone(&id.name))
             .collect();
-        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Site)) {
+        for (id, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Site)) {
             let over_one =
                 |tunnel: &Tunnel| tunnel.plan().uplink.as_ref().is_some_and(|uplink| down.contains(uplink));
             let idle = |connection| Connection::concerned(connection, Kind::Outage);
             let beneath_uplinks = parent.members(connections).flat_map(idle).all(over_one);
             parent.beneath_uplinks = beneath_uplinks;
-            parent.judge(connections, now);
+            parent.judge(id, connections, now, fx);
         }
-        for (_, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Group)) {
-            parent.judge(connections, now);
+        for (id, parent) in self.0.iter_mut().filter(of_kind(ParentKind::Group)) {
+            parent.judge(id, connections, now, fx);
         }
     }
 
@@ -271,11 +282,12 @@ impl Parents {
 }
 
 impl Parent {
-    /// What an earlier run left open was down when that ended.
+    /// What was down when an earlier run ended, or was left open by it, is down until the evidence says otherwise.
     fn new(
         plan: &Arc<ParentPlan>,
         site: &Arc<str>,
         remembered: &[Arc<Incident>],
+        was_down: bool,
         openings: &[(Scope, Kind, Stamp)],
         now: Now,
     ) -> Self {
@@ -295,14 +307,14 @@ impl Parent {
             })
             .collect();
         let left: Vec<&Arc<Incident>> = kinds.iter().filter_map(KindWatch::incident).collect();
-        let is_down = match plan.id.kind {
+        let left_down = match plan.id.kind {
             ParentKind::Uplink | ParentKind::Site => !left.is_empty(),
             ParentKind::Group => left.iter().any(|incident| incident.id.kind == Kind::Outage),
         };
-        let state = if is_down { ParentState::Down } else { ParentState::Unknown };
-        let troubled = left.iter().flat_map(|incident| &incident.children);
-        let troubled =
-            troubled.filter(|child| child.trouble.is_some()).map(|child| child.vpn.clone()).collect();
+        let state = if was_down || left_down { ParentState::Down } else { ParentState::Unknown };
+        let children = left.iter().flat_map(|incident| &incident.children);
+        let troubled: BTreeSet<VpnId> =
+            children.filter(|child| child.trouble.is_some()).map(|child| child.vpn.clone()).collect();
         Self {
             plan: Arc::clone(plan),
             site: Arc::clone(site),
@@ -311,6 +323,7 @@ impl Parent {
             recovered: None,
             beneath_uplinks: false,
             kinds,
+            ever_troubled: troubled.clone(),
             troubled,
             listed: None,
         }
@@ -328,7 +341,7 @@ impl Parent {
         self.kinds.iter().filter_map(KindWatch::incident)
     }
 
-    fn judge(&mut self, connections: &Connections, now: Now) {
+    fn judge(&mut self, id: &ParentId, connections: &Connections, now: Now, fx: &mut Effects) {
         let found = match self.plan.id.kind {
             ParentKind::Uplink => self.uplink_state(connections, now.mono),
             ParentKind::Site => match self.common_state(connections) {
@@ -340,12 +353,21 @@ impl Parent {
             },
             ParentKind::Group => self.common_state(connections),
         };
-        if let Some(state) = found.filter(|state| *state != self.state) {
-            let is_back = (self.state, state) == (ParentState::Down, ParentState::Up);
-            self.recovered = is_back.then_some(now.mono);
-            self.state = state;
-            self.since = now;
+        if let Some(state) = found {
+            self.becomes(id, state, now, fx);
         }
+    }
+
+    fn becomes(&mut self, id: &ParentId, state: ParentState, now: Now, fx: &mut Effects) {
+        let from = self.state;
+        if from == state {
+            return;
+        }
+        let is_back = (from, state) == (ParentState::Down, ParentState::Up);
+        self.recovered = is_back.then_some(now.mono);
+        self.state = state;
+        self.since = now;
+        fx.facts.push_back(Fact::ParentChanged { id: id.clone(), from, to: state, at: now });
     }
 
     fn uplink_state(&self, connections: &Connections, now: Moment) -> Option<ParentState> {
@@ -470,6 +492,7 @@ impl Parent {
             if !was_open && let Some(incident) = watch.incident() {
                 let troubled = incident.children.iter().filter(|child| child.trouble.is_some());
                 self.troubled = troubled.map(|child| child.vpn.clone()).collect();
+                self.ever_troubled = self.troubled.clone();
                 self.listed = Some(now.mono);
             }
         }
@@ -504,7 +527,12 @@ impl Parent {
     fn closes(&self, kind: Kind, connections: &Connections) -> Truth {
         match (self.plan.id.kind, kind) {
             (ParentKind::Group, Kind::RedundancyLost) => {
-                self.that_worked(connections).map(Connection::carries).fold(Truth::True, Truth::and)
+                // Of one that has had no trouble in this incident, silence is no reason to keep it open.
+                let carries = |connection: &Connection| match connection.carries() {
+                    Truth::Unknown if !self.ever_troubled.contains(&connection.plan().id) => Truth::True,
+                    known => known,
+                };
+                self.that_worked(connections).map(carries).fold(Truth::True, Truth::and)
             }
             (ParentKind::Group, _) | (ParentKind::Uplink | ParentKind::Site, _) => match self.state {
                 ParentState::Up => Truth::True,
@@ -588,12 +616,16 @@ impl Parent {
         for story in self.kinds.iter_mut().filter_map(KindWatch::story_mut) {
             story.set_children(children.clone());
             if let Some(entry) = &entry {
+                let before = story.incident().worsened;
                 story.add(entry.clone(), now.wall);
-                let (incident, change) = (Arc::clone(story.incident()), IncidentChange::Updated);
+                let incident = Arc::clone(story.incident());
+                let worse = incident.worsened > before;
+                let change = if worse { IncidentChange::Worsened } else { IncidentChange::Updated };
                 fx.facts.push_back(Fact::IncidentChanged { incident, change, at: now });
             }
         }
         self.listed = Some(now.mono);
+        self.ever_troubled.extend(troubled.iter().cloned());
         self.troubled = troubled;
     }
 

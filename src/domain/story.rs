@@ -8,7 +8,7 @@ use super::board::{
     Withheld,
 };
 use super::names::{Kind, SinkId, TunnelId};
-use super::scope::Scope;
+use super::scope::{ParentId, ParentKind, Scope};
 use super::stopped::began;
 use super::time::{Now, Stamp};
 use super::verdict::Assessment;
@@ -105,13 +105,17 @@ impl Story {
             TimelineChange::Assessment { tunnel, assessment, .. } => {
                 note_assessment(&mut self.was_down, tunnel, *assessment)
             }
+            // Its connections fail one by one, each for a cause of its own; those of an uplink or a site share one.
+            TimelineChange::Children { down, .. } => {
+                let of_group = |parent: &ParentId| parent.kind == ParentKind::Group;
+                !down.is_empty() && self.incident.id.scope.parent().is_some_and(of_group)
+            }
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
             | TimelineChange::View { .. }
             | TimelineChange::Cause { .. }
             | TimelineChange::Quality { .. }
-            | TimelineChange::Children { .. }
             | TimelineChange::Withheld { .. }
             | TimelineChange::Released
             | TimelineChange::Clearing

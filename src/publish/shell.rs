@@ -185,6 +185,7 @@ impl Feed {
             | Fact::SilencedChanged { .. }
             | Fact::Watched { .. }
             | Fact::SeenUp(_)
+            | Fact::ParentChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }

@@ -22,6 +22,7 @@ use crate::domain::event::SeenUp;
 use crate::domain::names::{CheckId, TunnelId};
 use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
+use crate::domain::scope::Scope;
 use crate::domain::time::{Now, Stamp};
 use crate::history::Period;
 use crate::store::open::{self, OpenError, companions};
@@ -266,6 +267,14 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
     for change in state.unwritten() {
         match change {
             StateChange::SeenUp(seen) => write_seen_up(transaction, seen)?,
+            StateChange::Down(parent, true) => {
+                let parent = Scope::Parent(parent.clone()).to_string();
+                transaction.execute("INSERT INTO down (parent) VALUES (?1) ON CONFLICT DO NOTHING", [parent])?;
+            }
+            StateChange::Down(parent, false) => {
+                let parent = Scope::Parent(parent.clone()).to_string();
+                transaction.execute("DELETE FROM down WHERE parent = ?1", [parent])?;
+            }
             StateChange::Incident(incident, settled) => {
                 let IncidentId { scope, kind, opened } = &incident.id;
                 let body = serde_json::to_string(incident).map_err(unwritable)?;

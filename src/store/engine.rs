@@ -23,7 +23,9 @@ use crate::domain::fact::Fact;
 use crate::domain::names::{SinkId, TunnelId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
+use crate::domain::scope::ParentId;
 use crate::domain::silence::{Silence, SilenceId};
+use crate::domain::status::ParentState;
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::health::Problem;
 use crate::history::{Entry, Period};
@@ -74,6 +76,8 @@ pub struct StoreEngine {
 pub(super) enum Kept {
     /// State: it must outlive a restart.
     SeenUp(SeenUp),
+    /// State likewise: whether a parent is known to be down.
+    Down(ParentId, bool),
     /// State likewise; `settled` if that is when it was over and every sink had settled it.
     Incident { incident: Arc<Incident>, settled: Option<Stamp>, at: Now },
     /// History.
@@ -91,6 +95,7 @@ impl Kept {
     pub(super) fn of(fact: &Fact) -> Option<Self> {
         Some(match fact {
             Fact::SeenUp(seen) => Self::SeenUp(seen.clone()),
+            Fact::ParentChanged { id, from: _, to, at: _ } => Self::Down(id.clone(), *to == ParentState::Down),
             Fact::IncidentChanged { incident, change: _, at } => {
                 Self::Incident { incident: Arc::clone(incident), settled: None, at: *at }
             }
@@ -214,6 +219,10 @@ impl StoreEngine {
         match kept {
             Kept::SeenUp(seen) => {
                 self.state.seen_up(seen);
+                self.pace.state(now.mono);
+            }
+            Kept::Down(parent, down) => {
+                self.state.down(parent, down);
                 self.pace.state(now.mono);
             }
             Kept::Incident { incident, settled, at } => {

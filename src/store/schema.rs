@@ -108,7 +108,9 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX incident_settled ON incident (settled);
     -- In microseconds. It stays when the round-trip times are sent.
-    ALTER TABLE rollup ADD COLUMN median_rtt INTEGER;",
+    ALTER TABLE rollup ADD COLUMN median_rtt INTEGER;
+    -- The groups, uplinks and the site that were known to be down when the last run ended.
+    CREATE TABLE down (parent TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
 ];
 
 /// The version this release writes.

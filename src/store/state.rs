@@ -10,6 +10,7 @@ use super::database::Found;
 use crate::domain::board::{Incident, IncidentId, IncidentState};
 use crate::domain::event::SeenUp;
 use crate::domain::names::{CheckKind, SinkId, TunnelId};
+use crate::domain::scope::ParentId;
 use crate::domain::silence::{Silence, SilenceId};
 use crate::domain::time::{Now, Stamp};
 use crate::incident::sink::LedgerRow;
@@ -20,6 +21,8 @@ pub(super) struct State {
     /// Those on the Board; and those that have left it, with that time, until they are written.
     incidents: BTreeMap<IncidentId, (Arc<Incident>, Option<Stamp>)>,
     ledger: BTreeMap<RowKey, LedgerRow>,
+    /// The parents that are known to be down.
+    down: BTreeSet<ParentId>,
     /// Those that are not over, each in its first window.
     silences: BTreeMap<SilenceId, Silence>,
     /// When an incident's first record at a sink was known, where that was in this run; `None` where it was not the incident's.
@@ -36,6 +39,7 @@ type RowKey = (SinkId, IncidentId, u32);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Key {
     SeenUp(SeenKey),
+    Down(ParentId),
     Incident(IncidentId),
     /// An incident's rows of a sink are removed before new ones are written.
     Forgotten(SinkId, IncidentId),
@@ -48,6 +52,8 @@ enum Key {
 #[derive(Debug)]
 pub(super) enum StateChange<'s> {
     SeenUp(&'s SeenUp),
+    /// Whether it is known to be down.
+    Down(&'s ParentId, bool),
     /// With the time when it left the Board.
     Incident(&'s Incident, Option<Stamp>),
     Forgotten(&'s SinkId, &'s IncidentId),
@@ -83,6 +89,7 @@ impl State {
         let incidents = found.remembered.incidents.iter();
         Self {
             seen_up: seen_up.collect(),
+            down: found.remembered.down.iter().cloned().collect(),
             incidents: incidents.map(|it| (it.id.clone(), (Arc::clone(it), None))).collect(),
             ledger: found.ledger.iter().map(|row| (row_key(row), row.clone())).collect(),
             silences: found.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
@@ -98,6 +105,16 @@ impl State {
             self.seen_up.insert(key.clone(), seen);
         }
         self.unwritten.insert(Key::SeenUp(key));
+    }
+
+    /// Whether a parent is known to be down.
+    pub(super) fn down(&mut self, parent: ParentId, down: bool) {
+        self.unwritten.insert(Key::Down(parent.clone()));
+        if down {
+            self.down.insert(parent);
+        } else {
+            self.down.remove(&parent);
+        }
     }
 
     /// `settled` is the time when it left the Board.
@@ -183,6 +200,11 @@ impl State {
                 self.seen_up.insert(key, seen);
             }
         }
+        for parent in found.remembered.down {
+            if !self.unwritten.contains(&Key::Down(parent.clone())) {
+                self.down.insert(parent);
+            }
+        }
         for row in found.ledger {
             if !self.unwritten.contains(&Key::Forgotten(row.sink.clone(), row.incident.clone())) {
                 self.ledger.entry(row_key(&row)).or_insert(row);
@@ -209,8 +231,9 @@ impl State {
 
     /// The file has none of it.
     pub(super) fn write_again(&mut self) {
-        let Self { seen_up, incidents, ledger, silences, paged, unwritten } = self;
+        let Self { seen_up, down, incidents, ledger, silences, paged, unwritten } = self;
         unwritten.extend(seen_up.keys().cloned().map(Key::SeenUp));
+        unwritten.extend(down.iter().cloned().map(Key::Down));
         unwritten.extend(incidents.keys().cloned().map(Key::Incident));
         unwritten.extend(ledger.keys().cloned().map(Key::Row));
         unwritten.extend(silences.keys().copied().map(Key::Silence));
@@ -237,6 +260,7 @@ impl State {
         self.unwritten.iter().filter_map(|key| {
             Some(match key {
                 Key::SeenUp(key) => StateChange::SeenUp(self.seen_up.get(key)?),
+                Key::Down(parent) => StateChange::Down(parent, self.down.contains(parent)),
                 Key::Incident(id) => {
                     let (incident, settled) = self.incidents.get(id)?;
                     StateChange::Incident(incident, *settled)

@@ -140,6 +140,7 @@ impl Prometheus {
             | Fact::AssessmentChanged { .. }
             | Fact::CauseChanged { .. }
             | Fact::SeenUp(_)
+            | Fact::ParentChanged { .. }
             | Fact::IncidentPending { .. }
             | Fact::IncidentAverted { .. }
             | Fact::IncidentChanged { .. }

@@ -329,6 +329,50 @@ fn of_a_group_one_is_lost_redundancy_and_both_are_an_outage() {
     site.check_over();
 }
 
+/// Connections of a group fail one by one, each for a cause of its own.
+#[test]
+fn a_further_connection_of_a_group_worsens_its_incident_and_one_of_an_uplink_does_not() {
+    let mut site = Site::healthy(site_plan(&[WAN1; 4], &[("paris", &[0, 1, 2])]));
+    let paris = Scope::Parent(group("paris"));
+    site.fail(0);
+    site.run(120);
+    assert_eq!(site.the_open(&paris, Kind::RedundancyLost).worsened, 0);
+    site.fail(1);
+    site.run(120);
+    assert_eq!(site.the_open(&paris, Kind::RedundancyLost).worsened, 1);
+    assert_eq!(site.count(&paris, IncidentChange::Worsened), 1);
+
+    let mut site = Site::healthy(two_uplinks());
+    site.fail(0);
+    site.run(120);
+    site.cut("wan1");
+    site.run(120);
+    assert_eq!(site.the_open(&wan1(), Kind::Outage).worsened, 0);
+}
+
+#[test]
+fn a_groups_lost_redundancy_is_over_although_aws_is_silent_about_a_connection_that_was_never_down() {
+    let mut site = Site::healthy(site_plan(&[WAN1; 4], &[("paris", &[0, 1, 2])]));
+    let paris = Scope::Parent(group("paris"));
+    for which in [1, 2] {
+        site.world.aws.insert(tunnel_of(2, which), Aws::Nothing);
+    }
+    site.run(1200);
+    site.broken.extend([1, 2].map(|which| tunnel_of(0, which)));
+    for which in [1, 2] {
+        site.world.lines.insert(tunnel_of(0, which), Line::Swallows);
+        site.world.aws.insert(tunnel_of(0, which), Aws::Down);
+    }
+    site.run(120);
+    assert_eq!(site.paged(), [(paris.clone(), Kind::RedundancyLost)]);
+    for which in [1, 2] {
+        site.world.lines.insert(tunnel_of(0, which), FAST);
+        site.world.aws.insert(tunnel_of(0, which), Aws::Up);
+    }
+    site.run(900);
+    assert!(site.resolved_at(&paris, Kind::RedundancyLost).is_some());
+}
+
 #[test]
 fn a_member_of_a_group_behind_a_cut_uplink_is_the_uplinks_and_then_the_groups() {
     let paris = Scope::Parent(group("paris"));

@@ -102,6 +102,72 @@ fn what_ends_in_a_silence_is_resolved_in_it_and_never_paged() {
     }
 }
 
+/// The condition is interrupted again and again: the other tunnel drops for a moment, so that it is an outage for that long.
+#[test]
+fn what_holds_for_most_of_the_time_in_a_silence_is_sent_at_its_end() {
+    let mut site = Site::healthy(plan());
+    let silence = site.silence(7, SilenceScope::Site, 0, 900);
+    site.silences(&[silence]);
+    site.fail_tunnel(2, 1);
+    site.run(180);
+    for _ in 0..8 {
+        site.fail_tunnel(2, 2);
+        site.run(22);
+        site.broken.remove(&tunnel_of(2, 2));
+        site.happens();
+        site.run(68);
+    }
+    assert_eq!(site.paged(), []);
+    site.run(15);
+    assert_eq!(site.paged(), [(scope_of(2), Kind::RedundancyLost)]);
+}
+
+/// Our end never sees the second tunnel up; AWS has called it up, and calls it down.
+#[test]
+fn a_silence_of_one_tunnel_withholds_no_outage_of_another_that_only_aws_saw_up() {
+    let mut site = Site::with_lines(plan(), |site| {
+        site.world.lines.insert(tunnel_of(2, 2), Line::Swallows);
+    });
+    let silence = site.silence(7, SilenceScope::Tunnel(tunnel_of(2, 1)), 0, 3600);
+    site.silences(&[silence]);
+    site.fail(2);
+    site.run(200);
+    assert_eq!(site.paged(), [(scope_of(2), Kind::Outage)]);
+}
+
+#[test]
+fn an_uplink_that_is_cut_in_a_silence_is_one_page_at_its_end_over_a_restart() {
+    for restart_at in [60, 200, 590] {
+        let mut site = Site::healthy(plan());
+        let silences = vec![site.silence(7, SilenceScope::Site, 0, 600)];
+        site.silences(&silences);
+        site.cut("wan2");
+        site.run(restart_at);
+        site.restart(&silences);
+        site.run(600 - restart_at + 120);
+        assert_eq!(site.paged(), [(Scope::Parent(uplink("wan2")), Kind::Outage)], "{restart_at}");
+        site.heal();
+        site.run(900);
+        site.check_over();
+    }
+}
+
+#[test]
+fn a_group_that_is_down_when_its_silence_ends_in_a_restart_is_one_page() {
+    let mut site = Site::healthy(plan());
+    let silences = vec![site.silence(7, SilenceScope::Parent(group("paris")), 0, 600)];
+    site.silences(&silences);
+    site.fail(0);
+    site.fail(1);
+    site.run(400);
+    site.restart(&[]);
+    site.run(300);
+    assert_eq!(site.paged(), [(Scope::Parent(group("paris")), Kind::Outage)]);
+    site.heal();
+    site.run(900);
+    site.check_over();
+}
+
 #[test]
 fn what_is_clearing_at_the_end_of_a_silence_is_not_paged() {
     let mut site = Site::healthy(plan());

@@ -165,7 +165,24 @@ impl Site {
     }
 
     pub fn with_mute_references(plan: Plan, mute: &[&'static str]) -> Self {
-        let mut site = Self {
+        let mut site = Self::new(plan, mute);
+        site.happens();
+        // AWS is not about to be asked then.
+        site.run(190);
+        site
+    }
+
+    /// Everything is up, but for what is set here before the start and lasts until something else happens.
+    pub fn with_lines(plan: Plan, set: impl FnOnce(&mut Self)) -> Self {
+        let mut site = Self::new(plan, &[]);
+        site.happens();
+        set(&mut site);
+        site.run(190);
+        site
+    }
+
+    fn new(plan: Plan, mute: &[&'static str]) -> Self {
+        Self {
             world: World::new(plan.clone(), Remembered::default()),
             plan,
             cut: BTreeSet::new(),
@@ -174,11 +191,7 @@ impl Site {
             bgp_down: BTreeSet::new(),
             up_by_aws: BTreeSet::new(),
             mute: mute.iter().copied().collect(),
-        };
-        site.happens();
-        // AWS is not about to be asked then.
-        site.run(190);
-        site
+        }
     }
 
     /// Lets lines, AWS and sensors show what is broken.
@@ -311,6 +324,12 @@ impl Site {
             stopped: stopped.collect(),
             said: said.collect(),
             unheard: Vec::new(),
+            down: status
+                .parents
+                .iter()
+                .filter(|parent| parent.state == ParentState::Down)
+                .map(|parent| parent.id.clone())
+                .collect(),
         }
     }
 

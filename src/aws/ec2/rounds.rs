@@ -16,8 +16,8 @@ const WATCHFUL: Duration = Duration::from_secs(60);
 const DENIED: Duration = Duration::from_secs(60 * 60);
 /// After any other failure in calm.
 const FAILED: Duration = Duration::from_secs(5 * 60);
-/// The first questions are spread over this time per tunnel, and over a minute at most.
-const FIRST: Duration = Duration::from_millis(250);
+/// Two questions are at least this far apart: an outage of hundreds of tunnels must not take the calls that pages need.
+const APART: Duration = Duration::from_secs(1);
 
 /// The tunnels and when each is due.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(in crate::aws) struct Rounds {
     tunnels: BTreeMap<TunnelId, Round>,
     /// The connections of which an end calls a tunnel down.
     down: BTreeSet<VpnId>,
+    /// When the last question of all was sent.
+    asked: Option<Moment>,
     jitter: Backoff,
 }
 
@@ -38,13 +40,13 @@ struct Round {
 
 impl Rounds {
     pub(in crate::aws) fn new(jitter: Backoff) -> Self {
-        Self { tunnels: BTreeMap::new(), down: BTreeSet::new(), jitter }
+        Self { tunnels: BTreeMap::new(), down: BTreeSet::new(), asked: None, jitter }
     }
 
     /// These tunnels are to be asked about; all of them anew, because a new plan may have forgotten what was known.
     pub(in crate::aws) fn watch<'a>(&mut self, tunnels: impl Iterator<Item = &'a TunnelId>, now: Moment) {
         let tunnels: Vec<&TunnelId> = tunnels.collect();
-        let spread = FIRST.saturating_mul(u32::try_from(tunnels.len()).unwrap_or(u32::MAX)).min(WATCHFUL);
+        let spread = at_least_apart(tunnels.len(), Duration::ZERO).min(CALM);
         let fresh = |jitter: &mut Backoff| Round {
             due: now + jitter.draw(spread),
             asked: None,
@@ -66,11 +68,13 @@ impl Rounds {
 
     /// The next tunnel to ask about, and when.
     pub(in crate::aws) fn next(&self) -> Option<(Moment, &TunnelId)> {
-        self.tunnels.iter().map(|(tunnel, round)| (round.due, tunnel)).min()
+        let (due, tunnel) = self.tunnels.iter().map(|(tunnel, round)| (round.due, tunnel)).min()?;
+        Some((self.asked.map_or(due, |asked| due.max(asked + APART)), tunnel))
     }
 
     /// The question is sent. It may be given up without an answer.
     pub(in crate::aws) fn asked(&mut self, tunnel: &TunnelId, now: Moment) {
+        self.asked = Some(now);
         let wait = self.pace(&tunnel.vpn).min(FAILED);
         if let Some(round) = self.tunnels.get_mut(tunnel) {
             (round.asked, round.due) = (Some(now), now + wait);
@@ -119,11 +123,18 @@ impl Rounds {
     fn pace(&mut self, vpn: &VpnId) -> Duration {
         let pending = self.tunnels.iter().any(|(id, round)| id.vpn == *vpn && round.pending);
         if pending || self.down.contains(vpn) {
-            WATCHFUL
+            let watched = self.tunnels.keys().filter(|id| self.down.contains(&id.vpn)).count();
+            at_least_apart(watched, WATCHFUL)
         } else {
-            CALM.mul_f64(0.75) + self.jitter.draw(CALM / 4)
+            let calm = at_least_apart(self.tunnels.len(), CALM);
+            calm.mul_f64(0.75) + self.jitter.draw(calm / 4)
         }
     }
+}
+
+/// How often each of so many tunnels can be asked about, at most this often, so that half of the questions are left for others.
+fn at_least_apart(tunnels: usize, pace: Duration) -> Duration {
+    pace.max(APART.saturating_mul(2).saturating_mul(u32::try_from(tunnels).unwrap_or(u32::MAX)))
 }
 
 #[cfg(test)]
@@ -177,7 +188,7 @@ mod tests {
     fn in_calm_each_tunnel_is_asked_about_at_the_start_and_every_quarter_of_an_hour_with_jitter() {
         let asked = run(&mut fresh(), at(24 * 60), |rounds, tunnel, now| rounds.answered(tunnel, false, now));
         for (tunnel, asked) in &asked {
-            assert!(asked[0] < Moment::ORIGIN + Duration::from_secs(1), "{tunnel} at {:?}", asked[0]);
+            assert!(asked[0] < Moment::ORIGIN + 6 * APART, "{tunnel} at {:?}", asked[0]);
             for gap in gaps(asked) {
                 assert!(gap >= CALM.mul_f64(0.75) && gap <= CALM, "{gap:?}");
             }
@@ -187,14 +198,46 @@ mod tests {
     }
 
     #[test]
-    fn many_tunnels_are_first_asked_about_within_a_minute_and_not_at_once() {
+    fn many_tunnels_are_first_asked_about_one_after_the_other() {
         let many: Vec<TunnelId> = (0..=255).map(|n| tunnel(&format!("vpn-{n}"), n)).collect();
         let mut rounds = Rounds::new(Backoff::new(7));
         rounds.watch(many.iter(), Moment::ORIGIN);
-        let asked = run(&mut rounds, at(1), |rounds, tunnel, now| rounds.answered(tunnel, false, now));
+        let asked = run(&mut rounds, at(10), |rounds, tunnel, now| rounds.answered(tunnel, false, now));
         assert_eq!(asked.len(), many.len());
-        let early = asked.values().filter(|asked| asked[0] < Moment::ORIGIN + MINUTE / 4).count();
-        assert!((32..=96).contains(&early), "{early} of 256 in the first quarter of a minute");
+        let mut all: Vec<Moment> = asked.values().flatten().copied().collect();
+        all.sort();
+        assert!(gaps(&all).iter().all(|gap| *gap >= APART));
+    }
+
+    #[test]
+    fn a_thousand_tunnels_that_are_down_are_asked_about_once_a_second_and_each_in_its_turn() {
+        let vpns: Vec<String> = (0..500).map(|n| format!("vpn-{n}")).collect();
+        let many: BTreeSet<TunnelId> = vpns.iter().flat_map(|vpn| [tunnel(vpn, 1), tunnel(vpn, 2)]).collect();
+        let mut rounds = Rounds::new(Backoff::new(7));
+        rounds.watch(many.iter(), Moment::ORIGIN);
+        let answered = |rounds: &mut Rounds, tunnel: &TunnelId, now| rounds.answered(tunnel, false, now);
+        run(&mut rounds, at(60), answered);
+        rounds.see_down(&many);
+        let asked = run(&mut rounds, at(160), answered);
+        let mut all: Vec<Moment> = asked.values().flatten().copied().collect();
+        all.sort();
+        assert!(gaps(&all).iter().all(|gap| *gap >= APART));
+        assert!(many.iter().all(|tunnel| asked[tunnel].len() >= 2), "each within an hour");
+    }
+
+    #[test]
+    fn one_connection_that_is_down_is_asked_about_at_once_among_hundreds() {
+        let vpns: Vec<String> = (0..250).map(|n| format!("vpn-{n}")).collect();
+        let many: Vec<TunnelId> = vpns.iter().flat_map(|vpn| [tunnel(vpn, 1), tunnel(vpn, 2)]).collect();
+        let mut rounds = Rounds::new(Backoff::new(7));
+        rounds.watch(many.iter(), Moment::ORIGIN);
+        let answered = |rounds: &mut Rounds, tunnel: &TunnelId, now| rounds.answered(tunnel, false, now);
+        run(&mut rounds, at(60), answered);
+        let down = &many[77];
+        rounds.see_down(&BTreeSet::from([down.clone()]));
+        let asked = run(&mut rounds, at(62), answered);
+        assert!(asked[down][0] <= at(61) + APART, "{:?}", asked[down]);
+        assert!(gaps(&asked[down]).iter().all(|gap| *gap <= MINUTE + APART));
     }
 
     #[test]
@@ -207,7 +250,7 @@ mod tests {
         let asked = run(&mut rounds, at(10), answered);
         for tunnel in [&first, &second] {
             assert!(asked[tunnel].len() >= 5, "{tunnel}: {:?}", asked[tunnel]);
-            assert!(gaps(&asked[tunnel]).iter().all(|gap| *gap == MINUTE));
+            assert!(gaps(&asked[tunnel]).iter().all(|gap| *gap <= MINUTE + APART));
         }
         assert_eq!(asked.get(&other), None);
         rounds.see_down(&BTreeSet::new());
@@ -252,7 +295,8 @@ mod tests {
         let answered = |rounds: &mut Rounds, tunnel: &TunnelId, now| rounds.answered(tunnel, false, now);
         let asked = run(&mut rounds, Moment::ORIGIN + before + DENIED, answered);
         let [first, second, _] = tunnels();
-        assert_eq!(asked[&first][0].min(asked[&second][0]), asked[&first][0].max(asked[&second][0]));
+        let (first, second) = (asked[&first][0], asked[&second][0]);
+        assert_eq!(first.max(second).since(first.min(second)), APART, "both as soon as one is allowed");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const OPENINGS_COUNT_FOR: Duration = Duration::from_secs(24 * 3600);
 const HISTORY_KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A host that was away for longer may have missed that the tunnel was up.
+/// A host that was away for longer may have missed that a tunnel, or a parent, was up.
 const RESTARTS_WITHIN: Duration = Duration::from_secs(15 * 60);
 
 /// What the last run left.
@@ -48,7 +48,9 @@ pub(in crate::store) struct Found {
 pub(super) fn found(connection: &Connection, now: Now) -> rusqlite::Result<Found> {
     let mut found = Found::default();
     // Each by itself: damage in one does not affect the others.
-    for find in [find_seen_up, find_incidents, find_openings, find_ledger, find_silences, find_unheard] {
+    for find in
+        [find_seen_up, find_down, find_incidents, find_openings, find_ledger, find_silences, find_unheard]
+    {
         match find(connection, now, &mut found) {
             Err(error) if is_damage(&error) => found.damage = Some(error),
             done => done?,
@@ -118,6 +120,19 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
             }
         }
     }
+    Ok(())
+}
+
+fn find_down(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
+    // A file of an older release that cannot be written has no such table.
+    if !connection.table_exists(None, "down")? {
+        return Ok(());
+    }
+    let query = "SELECT parent FROM down WHERE (SELECT max(until) FROM watched) >= ?1 ORDER BY parent";
+    let lately = params![(now.wall - RESTARTS_WITHIN).as_millis()];
+    let parents = rows(connection, query, lately, |row| text(row, 0))?;
+    let down = parents.iter().filter_map(|text| Scope::parse(text).parent().cloned());
+    found.remembered.down = down.collect();
     Ok(())
 }
 

@@ -28,6 +28,7 @@ fn every_older_version_is_brought_up_to_this_one() {
         assert_eq!(
             tables(&connection),
             [
+                "down",
                 "hour",
                 "incident",
                 "ledger",

@@ -9,4 +9,5 @@ mod disagreement;
 mod interface;
 mod loss;
 mod restart;
+mod silence;
 mod stage;

@@ -181,6 +181,13 @@ impl Daemon {
         self.child.borrow_mut().try_wait().unwrap()
     }
 
+    /// Runs a command of the program beside it, such as `silence list`; returns what it printed.
+    pub(crate) fn command(&self, arguments: &[&str]) -> String {
+        let done = program(&self.gateway, &self.directory).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// Queries its listener; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<Answer> {
         self.gateway
@@ -213,15 +220,24 @@ impl Drop for Daemon {
     }
 }
 
-fn spawn(gateway: &Gateway, aws_url: &str, directory: &TempDir) -> Child {
-    let log = File::options().create(true).append(true).open(log(directory)).unwrap();
-    Command::new("ip")
-        .args(["netns", "exec", gateway.name(), env!("CARGO_BIN_EXE_bothends"), "run", "--config"])
+/// The program on the gateway, with its configuration and directories.
+fn program(gateway: &Gateway, directory: &TempDir) -> Command {
+    let mut command = Command::new("ip");
+    command
+        .args(["netns", "exec", gateway.name(), env!("CARGO_BIN_EXE_bothends"), "--config"])
         .arg(config_path(directory))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", directory.path())
         .env("STATE_DIRECTORY", directory.path())
+        .env("RUNTIME_DIRECTORY", directory.path());
+    command
+}
+
+fn spawn(gateway: &Gateway, aws_url: &str, directory: &TempDir) -> Child {
+    let log = File::options().create(true).append(true).open(log(directory)).unwrap();
+    program(gateway, directory)
+        .arg("run")
         .env("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         .env("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
         .env("AWS_EC2_METADATA_DISABLED", "true")
