@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+
+use clap::Args;
 
 use crate::cli::unit;
 use crate::config::{self, DEFAULT_PATH};
-use crate::http::client::{ClientError, Server};
+use crate::http::client::{Answer, Client, ClientError, Server, masked};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::process::environment;
 
@@ -16,38 +17,78 @@ use crate::process::environment;
 pub(super) enum Failure {
     /// It could not be asked.
     Client(ClientError),
-    /// It answered something else, in words.
-    Answered(String),
+    /// It answered with this HTTP status, and this text.
+    Answered(u16, String),
+    /// Its answer is not what was asked for.
+    Unfit(String),
 }
 
 /// The answer of the daemon at this URL, or else of the host's own. `ask` asks the daemon at one address.
 pub(super) fn ask_daemon<T>(
     config: &Path,
     url: Option<&str>,
-    ask: impl Fn(&Server) -> Result<T, Failure>,
+    way: &Way,
+    ask: impl Fn(&Client) -> Result<T, Failure>,
 ) -> Result<T, String> {
     let own = url.is_none().then(|| own_socket(config, &environment())).flatten();
-    own.and_then(|path| ask_socket(path, &ask)).unwrap_or_else(|| ask_listener(config, url, &ask))
+    own.and_then(|path| ask_socket(path, &ask)).unwrap_or_else(|| ask_listener(config, url, way, &ask))
+}
+
+/// The body of a whole answer.
+pub(super) fn whole(answer: Result<Answer, ClientError>) -> Result<String, Failure> {
+    match answer {
+        Ok(Answer { code: 200, body }) => Ok(body),
+        Ok(Answer { code, body }) => Err(Failure::Answered(code, body)),
+        Err(error) => Err(Failure::Client(error)),
+    }
+}
+
+/// What a listener asks for beyond its address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub(super) struct Way {
+    /// With an https:// URL: the authorities of its certificate (PEM), instead of this host's store.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// The file with the token that the listener asks for ([http] token_file).
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl Way {
+    fn client(&self, server: Server) -> Result<Client, String> {
+        let Self { ca, token_file } = self;
+        let mut client = Client::new(server);
+        if let Some(path) = ca {
+            client = client.with_ca_file(path).map_err(|error| format!("--ca: {error}"))?;
+        }
+        if let Some(path) = token_file {
+            client = client.with_token_file(path).map_err(|error| format!("--token-file: {error}"))?;
+        }
+        Ok(client)
+    }
 }
 
 /// The control socket to ask: that of the unit in whose environment this runs, else the host's own daemon's. `None` if another
 /// configuration is given, which means another daemon.
-fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
+pub(super) fn own_socket(config: &Path, env: &BTreeMap<String, String>) -> Option<PathBuf> {
     socket(env).or_else(|| (config == Path::new(DEFAULT_PATH)).then(|| DEFAULT_SOCKET.into()))
 }
 
 /// The daemon's answer. `None` if its listener should be asked instead: nothing listens here, the socket is closed to this user
 /// (only root and the daemon's own may connect), or it is busy.
-fn ask_socket<T>(path: PathBuf, ask: &impl Fn(&Server) -> Result<T, Failure>) -> Option<Result<T, String>> {
-    match ask(&Server::Socket(path)) {
+fn ask_socket<T>(path: PathBuf, ask: &impl Fn(&Client) -> Result<T, Failure>) -> Option<Result<T, String>> {
+    match ask(&Client::new(Server::Socket(path))) {
         Ok(answer) => Some(Ok(answer)),
         Err(Failure::Client(error @ ClientError::Silent { .. })) => Some(Err(format!("{error}; {SILENT}"))),
+        Err(Failure::Unfit(why)) => Some(Err(why)),
         Err(
-            Failure::Answered(_)
+            Failure::Answered(_, _)
             | Failure::Client(
                 ClientError::Unreachable { .. }
                 | ClientError::Broken { .. }
-                | ClientError::NotUnderstood { .. },
+                | ClientError::NotUnderstood { .. }
+                | ClientError::NotTrusted { .. }
+                | ClientError::NoTls { .. },
             ),
         ) => None,
     }
@@ -57,27 +98,30 @@ fn ask_socket<T>(path: PathBuf, ask: &impl Fn(&Server) -> Result<T, Failure>) ->
 fn ask_listener<T>(
     config: &Path,
     url: Option<&str>,
-    ask: &impl Fn(&Server) -> Result<T, Failure>,
+    way: &Way,
+    ask: &impl Fn(&Client) -> Result<T, Failure>,
 ) -> Result<T, String> {
     if let Some(url) = url {
-        return address(url).and_then(|address| ask_at(address, true, ask));
+        let server = Server::parse(url).map_err(|error| format!("--url: {error}"))?;
+        return ask_at(&server, true, way, ask);
     }
     // Other mistakes in the configuration do not matter here.
-    let address = config::listener(config, &environment());
-    let unread = unread(config, address);
+    let http = config::listener(config, &environment());
+    let server = Server::listening_at(http.listen, http.protection.tls.is_some());
+    let unread = unread(config, &server);
     // The default file need not be readable for every user; a file that was named should be.
     if let Some(unread) = unread.as_ref().filter(|_| config != Path::new(DEFAULT_PATH)) {
         complain!("{unread}");
     }
-    ask_at(address, false, ask)
+    ask_at(&server, false, way, ask)
         .map_err(|why| format!("{why}{}", unread.map(|unread| format!("; {unread}")).unwrap_or_default()))
 }
 
 /// Why the configuration cannot be read, and the address that is tried instead of its [http] listen.
-fn unread(path: &Path, address: SocketAddr) -> Option<String> {
+fn unread(path: &Path, server: &Server) -> Option<String> {
     let why = config::unread(path)?;
     Some(format!(
-        "{} cannot be read ({why}), so its [http] listen is unknown; trying {address}",
+        "{} cannot be read ({why}), so its [http] listen is unknown; trying {server}",
         path.display()
     ))
 }
@@ -86,15 +130,22 @@ fn unread(path: &Path, address: SocketAddr) -> Option<String> {
 const SILENT: &str = "see `systemctl status bothends`; a daemon that is stopped or stuck watches no tunnel until systemd's watchdog \
                       starts it anew, within 30 s, or `systemctl restart bothends` does";
 
-/// The answer of the daemon at this address.
+/// The answer of this daemon.
 fn ask_at<T>(
-    address: SocketAddr,
+    server: &Server,
     given: bool,
-    ask: &impl Fn(&Server) -> Result<T, Failure>,
+    way: &Way,
+    ask: &impl Fn(&Client) -> Result<T, Failure>,
 ) -> Result<T, String> {
-    ask(&Server::listening_at(address)).map_err(|failure| {
+    ask(&way.client(server.clone())?).map_err(|failure| {
         let error = match failure {
-            Failure::Answered(what) => return what,
+            Failure::Unfit(why) => return why,
+            Failure::Answered(code, body) => {
+                let first = body.lines().next().unwrap_or_default();
+                let shown: String = first.chars().filter(|c| !c.is_control()).take(200).collect();
+                let hint = if code == 401 { "; name the file with its token: --token-file" } else { "" };
+                return format!("the daemon at {server} answered HTTP {code}: {shown}{hint}");
+            }
             Failure::Client(error) => error,
         };
         let refused = |source: &io::Error| source.kind() == io::ErrorKind::ConnectionRefused;
@@ -105,73 +156,52 @@ fn ask_at<T>(
                 if refused(source)
                     && let Some(why) = unit::why_not_running() =>
             {
-                format!("{why} (nothing listens at {address})")
+                format!("{why} (nothing listens at {server})")
             }
             ClientError::Silent { .. } => format!("{error}; {SILENT}"),
             ClientError::Unreachable { .. }
             | ClientError::Broken { .. }
-            | ClientError::NotUnderstood { .. } => {
+            | ClientError::NotUnderstood { .. }
+            | ClientError::NotTrusted { .. }
+            | ClientError::NoTls { .. } => {
                 format!("{error}; if the daemon listens elsewhere, name it with --url")
             }
         }
     })
 }
 
-/// `http://127.0.0.1:9846`, with or without its scheme, path and port.
-fn address(url: &str) -> Result<SocketAddr, String> {
-    const FORM: &str = "expected http://ADDRESS:PORT, such as http://127.0.0.1:9846";
-    let wrong = |why: &str| format!("--url: invalid value {:?}: {why}; {FORM}", masked(url));
-    let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
-        Some(("https", _)) => return Err(wrong("the daemon speaks plain HTTP only")),
-        Some(_) => return Err(wrong("unknown scheme")),
-        None => url,
+/// The text with every URL [`masked`], those without a scheme included.
+pub(super) fn with_urls_masked(text: &str) -> String {
+    let word = |word: &str| {
+        let (quotes, inner) = word.split_at(word.len() - word.trim_start_matches(['\'', '"', '`']).len());
+        let has_password = inner.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'));
+        if has_password { format!("{quotes}{}", masked(inner)) } else { word.to_owned() }
     };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if host.contains('@') {
-        return Err(wrong("the daemon asks for no user and no password"));
-    }
-    let has_port =
-        host.rsplit_once(':').is_some_and(|(before, _)| !before.contains(':') || before.ends_with(']'));
-    let with_port = if has_port { host.to_owned() } else { format!("{host}:9846") };
-    let mut found = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    found.next().ok_or_else(|| wrong("the name has no address"))
-}
-
-/// The URL without its user and password, which are secret.
-fn masked(url: &str) -> String {
-    let begin = url.find("://").map_or(0, |end| end + "://".len());
-    let (scheme, rest) = url.split_at(begin);
-    match rest.rsplit_once('@') {
-        Some((_, behind)) => format!("{scheme}***@{behind}"),
-        None => url.to_owned(),
-    }
+    text.split_inclusive(char::is_whitespace).map(word).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::client::{PATIENCE, ask};
+    use crate::http::client::PATIENCE;
 
-    fn status(server: &Server) -> Result<String, Failure> {
-        ask(server, "GET /status", PATIENCE).map(|answer| answer.body).map_err(Failure::Client)
+    fn status(client: &Client) -> Result<String, Failure> {
+        whole(client.ask("GET /status", PATIENCE))
     }
 
     #[test]
-    fn a_password_in_a_url_is_not_repeated() {
-        for url in
-            ["http://noc:hunter2@127.0.0.1:9846", "noc:hunter2@127.0.0.1", "https://noc:hun@ter2@127.0.0.1/"]
-        {
-            let why = address(url).unwrap_err();
-            assert!(!why.contains("hun") && !why.contains("noc") && why.contains("***@127.0.0.1"), "{why}");
-        }
+    fn a_url_in_the_wrong_argument_is_masked_as_well() {
+        let text =
+            with_urls_masked("error: unexpected argument 'http://noc:hunter2@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(text, "error: unexpected argument 'http://***@gw1' found\n\nUsage: a@b\n");
+        assert_eq!(with_urls_masked("argument 'noc:hun@ter2@gw1' found\n"), "argument '***@gw1' found\n");
     }
 
     #[test]
     fn only_the_hosts_own_daemon_gets_advice_about_its_service() {
         let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let [own, given] =
-            [false, true].map(|given| ask_at(frozen.local_addr().unwrap(), given, &status).unwrap_err());
+        let server = Server::listening_at(frozen.local_addr().unwrap(), false);
+        let [own, given] = [false, true].map(|given| ask_at(&server, given, &Way::default(), &status).unwrap_err());
         assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
         assert!(!given.contains("systemctl") && !given.contains("watches"), "{given}");
     }
@@ -200,11 +230,11 @@ mod tests {
 
     #[test]
     fn a_configuration_that_cannot_be_read_is_named() {
-        let address = "127.0.0.1:9847".parse().unwrap();
-        let text = unread(Path::new("/nowhere/bothends.toml"), address).unwrap();
+        let server = Server::parse("127.0.0.1:9847").unwrap();
+        let text = unread(Path::new("/nowhere/bothends.toml"), &server).unwrap();
         assert!(text.starts_with("/nowhere/bothends.toml cannot be read (No such file"), "{text}");
         assert!(text.ends_with("trying 127.0.0.1:9847"), "{text}");
-        assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), address), None);
+        assert_eq!(unread(tempfile::NamedTempFile::new().unwrap().path(), &server), None);
     }
 
     #[test]
@@ -213,29 +243,20 @@ mod tests {
         let pipe = directory.path().join("bothends.toml");
         let fifo = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, rustix::fs::Mode::RUSR, 0).unwrap();
-        let text = unread(&pipe, "127.0.0.1:9846".parse().unwrap()).unwrap();
+        let text = unread(&pipe, &Server::parse("127.0.0.1:9846").unwrap()).unwrap();
         assert!(text.contains("cannot be read (it is a pipe, not a regular file)"), "{text}");
     }
 
     #[test]
-    fn a_url_leads_to_an_address_with_or_without_scheme_path_and_port() {
-        for (url, leads_to) in [
-            ("http://127.0.0.1:9847", "127.0.0.1:9847"),
-            ("http://127.0.0.1", "127.0.0.1:9846"),
-            ("127.0.0.1:1/status", "127.0.0.1:1"),
-            ("http://[::1]:9847/", "[::1]:9847"),
-            ("http://[::1]/", "[::1]:9846"),
-        ] {
-            assert_eq!(address(url).unwrap().to_string(), leads_to, "{url}");
-        }
-        for (url, says) in [
-            ("https://127.0.0.1:9846", "plain HTTP only"),
-            ("unix:///run/x", "unknown scheme"),
-            ("http://127.0.0.1:70000", "invalid port"),
-            ("", "expected http://"),
-        ] {
-            let why = address(url).unwrap_err();
-            assert!(why.contains(says) && why.contains("--url"), "{why}");
-        }
+    fn a_token_does_not_cross_the_network_in_clear_text_and_a_missing_file_is_named() {
+        let way = |ca: Option<&str>, token: Option<&str>| Way {
+            ca: ca.map(Into::into),
+            token_file: token.map(Into::into),
+        };
+        let ask = |url: &str, way| ask_daemon(Path::new("/nonexistent"), Some(url), &way, status).unwrap_err();
+        let why = ask("http://192.0.2.1:9846", way(None, Some("/nonexistent")));
+        assert!(why.starts_with("--token-file: ") && why.contains("clear text"), "{why}");
+        let why = ask("https://192.0.2.1:9846", way(Some("/nonexistent"), None));
+        assert!(why.starts_with("--ca: /nonexistent"), "{why}");
     }
 }

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use self::output::write;
 use self::period::{Clocks, Wanted};
 use self::source::{History, SourceError};
+use super::daemon_address::Way;
 use super::terminal;
 use crate::clock;
 use crate::config;
@@ -61,6 +62,8 @@ pub(super) struct ReportArguments {
     /// Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// How the report is written.
@@ -138,6 +141,7 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
         output: _,
         store,
         url,
+        way,
     } = arguments;
     let usage = ReportError::Usage;
     let clocks = Clocks::of(tz.as_deref(), zones).map_err(|error| usage(error.to_string()))?;
@@ -155,7 +159,7 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
     }
     let history = match store {
         Some(path) => History::of_file(path),
-        None => History::of_daemon(config, url.as_deref(), period),
+        None => History::of_daemon(config, url.as_deref(), &way, period),
     };
     let history = history.map_err(ReportError::Source)?;
     let calendar = clocks.calendar();

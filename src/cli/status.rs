@@ -4,7 +4,6 @@
 //! Every failure to learn the state exits with [`Exit::Unknown`] and a first line on standard output: monitoring systems do not show
 //! a plugin's standard error, and take a code above 3 for "down".
 
-pub(super) mod ask;
 mod fleet;
 mod guard;
 mod json;
@@ -25,18 +24,19 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::ask::{Way, ask_daemon, with_urls_masked};
 use self::fleet::asking::{Ask, Limits, ask_all};
 use self::fleet::{Fleet, Sites};
 use self::guard::{guard, unknown};
 use self::only::only;
 use self::table::{headline, render};
 use self::watch::{Look, View, watch};
+use super::daemon_address::{Failure, Way, ask_daemon, whole, with_urls_masked};
 use super::progress::Progress;
 use super::sheet::Screen;
 use super::style::ColorChoice;
 use super::terminal;
 use crate::clock;
+use crate::http::client::{Client, PATIENCE};
 use crate::http::status_json::StatusJson;
 use crate::http::summary::{Level, Summary, summary};
 use crate::process::Exit;
@@ -66,12 +66,8 @@ pub(super) struct StatusArguments {
     /// Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Trust the authorities in this PEM file instead of this host's store, for https URLs.
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// The file with the listener's bearer token ([http] token_file).
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    way: Way,
 }
 
 /// The option that makes a plugin of the command.
@@ -86,8 +82,7 @@ enum Form {
 }
 
 pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
-    let StatusArguments { json, nagios, vpn, watch, fleet, color, url, ca, token_file } = arguments;
-    let way = Way { ca, token_file };
+    let StatusArguments { json, nagios, vpn, watch, fleet, color, url, way } = arguments;
     guard(nagios);
     let form = match (nagios, json) {
         (true, _) => Form::Nagios,
@@ -129,7 +124,7 @@ struct One {
 
 fn look_at_one(config: PathBuf, url: Option<String>, way: Way, vpn: Option<String>) -> Look<One> {
     Arc::new(move || {
-        let answer = ask_daemon(&config, url.as_deref(), &way)?;
+        let answer = ask_daemon(&config, url.as_deref(), &way, question)?;
         let status = read(&answer)?;
         let (status, answer) = match &vpn {
             Some(vpn) => (only(status, vpn)?, None),
@@ -140,11 +135,16 @@ fn look_at_one(config: PathBuf, url: Option<String>, way: Way, vpn: Option<Strin
 }
 
 fn look_at_fleet(config: PathBuf, way: Way, fleet: Fleet) -> Look<Sites> {
-    let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url), &way)?));
+    let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url), &way, question)?));
     Arc::new(move || {
         let at = clock::wall();
         Ok(Sites::new(at, ask_all(&fleet.urls, &ask, Limits::default())))
     })
+}
+
+/// The body of a daemon's `/status`.
+fn question(client: &Client) -> Result<String, Failure> {
+    whole(client.ask("GET /status", PATIENCE))
 }
 
 /// The daemon's answer, if it is one.

@@ -8,10 +8,10 @@ use super::context::IoContext;
 use crate::aws::AwsConnections;
 use crate::config::Config;
 use crate::domain::names::VpnId;
-use crate::history::{Entry, Minute};
+use crate::history::{self, Entry, Minute};
 use crate::incident::account;
 use crate::page::{History, Links, Wanted};
-use crate::store::{self, Store};
+use crate::store::Store;
 
 /// What the configuration says of each connection.
 pub(super) async fn links(context: &IoContext) -> Arc<BTreeMap<VpnId, Links>> {
@@ -54,7 +54,7 @@ pub(super) fn history(store: Store) -> Arc<History> {
 
 async fn read(store: Store, wanted: Wanted) -> Result<Vec<Entry>, String> {
     let Wanted { period, vpn, minutes } = wanted;
-    let mut recalling = store.recall(store::Wanted { since: period.from, minutes });
+    let mut recalling = store.recall(history::Wanted { since: period.from, until: None, minutes });
     let is_wanted = |entry: &Entry| match entry {
         Entry::Watched(_) => true,
         Entry::Change { tunnel, .. } | Entry::Minute(Minute { tunnel, .. }) => {

@@ -174,20 +174,6 @@ pub struct Answer {
     pub body: String,
 }
 
-/// An answer of any length, whose body is read as it comes.
-pub struct Opened {
-    /// The HTTP status code.
-    pub code: u16,
-    /// The body; what goes wrong is an error of [`broken`].
-    pub body: Box<dyn BufRead>,
-}
-
-impl fmt::Debug for Opened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opened").field("code", &self.code).finish_non_exhaustive()
-    }
-}
-
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum ClientError {

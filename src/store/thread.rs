@@ -166,7 +166,11 @@ impl Store {
     pub fn record(&self, fact: &Fact) {
         let Some(kept) = Kept::of(fact) else { return };
         let dropped = match &kept {
-            Kept::SeenUp(_) | Kept::Incident { .. } | Kept::Watched(_) | Kept::HeldUp { .. } => None,
+            Kept::SeenUp(_)
+            | Kept::Down(_, _)
+            | Kept::Incident { .. }
+            | Kept::Watched(_)
+            | Kept::HeldUp { .. } => None,
             Kept::Transition(_) => Some(&self.shared.transitions_dropped),
             Kept::Rollup(_) => Some(&self.shared.rollups_dropped),
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::cli::progress::Progress;
-use crate::cli::status::ask::own_socket;
+use crate::cli::daemon_address::own_socket;
 use crate::cli::terminal::Interrupts;
 use crate::clock;
 use crate::config::HttpSettings;

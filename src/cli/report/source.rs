@@ -4,11 +4,11 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::cli::daemon_address::{Failure, ask_daemon};
+use crate::cli::daemon_address::{Failure, Way, ask_daemon};
 use crate::clock;
 use crate::domain::time::Stamp;
 use crate::history::{Entry, Period, Present, Wanted};
-use crate::http::client::Server;
+use crate::http::client::Client;
 use crate::http::history::{self, HISTORY_PATIENCE};
 use crate::http::history_lines::HistoryError;
 use crate::process::Exit;
@@ -64,10 +64,15 @@ impl fmt::Display for SourceError {
 
 impl History {
     /// What the daemon remembers of the period, and what it needs to know of the time before.
-    pub(super) fn of_daemon(config: &Path, url: Option<&str>, period: Period) -> Result<Self, SourceError> {
+    pub(super) fn of_daemon(
+        config: &Path,
+        url: Option<&str>,
+        way: &Way,
+        period: Period,
+    ) -> Result<Self, SourceError> {
         let since = |since: Stamp| {
-            let ask = |server: &Server| Self::ask(server, since);
-            ask_daemon(config, url, ask).map_err(SourceError::Daemon)
+            let ask = |client: &Client| Self::ask(client, since);
+            ask_daemon(config, url, way, ask).map_err(SourceError::Daemon)
         };
         let history = since(period.from)?;
         // What was so when the period began is known by what is so now, unless the daemon was restarted meanwhile: then the last
@@ -75,20 +80,20 @@ impl History {
         if history.begins_in_an_earlier_run(period.from) { since(Stamp::default()) } else { Ok(history) }
     }
 
-    fn ask(server: &Server, since: Stamp) -> Result<Self, Failure> {
+    fn ask(client: &Client, since: Stamp) -> Result<Self, Failure> {
         let mut entries = Vec::new();
-        let present = history::ask(server, since, false, HISTORY_PATIENCE, |entry| entries.push(entry));
+        let present = history::ask(client, since, false, HISTORY_PATIENCE, |entry| entries.push(entry));
         match present {
             Ok(present) => Ok(Self { entries, present }),
             Err(HistoryError::Client(error)) => Err(Failure::Client(error)),
+            Err(HistoryError::Refused { code, body }) => Err(Failure::Answered(code, body)),
             Err(
-                error @ (HistoryError::Refused { .. }
-                | HistoryError::NoHistory
+                error @ (HistoryError::NoHistory
                 | HistoryError::Version { .. }
                 | HistoryError::Line { .. }
                 | HistoryError::Failed { .. }
                 | HistoryError::CutShort),
-            ) => Err(Failure::Answered(error.to_string())),
+            ) => Err(Failure::Unfit(error.to_string())),
         }
     }
 

@@ -156,7 +156,7 @@ async fn every_path_answers_in_its_type() {
 
 /// The history that a client reads: its present and entries, or what is wrong.
 async fn history(world: &World, since: Stamp, minutes: bool) -> Result<(Present, Vec<Entry>), String> {
-    let client = Client::new(Server::listening_at(world.address));
+    let client = Client::new(Server::listening_at(world.address, false));
     let read = move || {
         let mut entries = Vec::new();
         let present = ask(&client, since, minutes, DEADLINE, |entry| entries.push(entry));

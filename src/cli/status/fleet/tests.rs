@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::asking::{Ask, Limits, ask_all};
 use super::*;
 use crate::cli::layout::width;
-use crate::cli::status::ask::{Way, ask_daemon};
+use crate::cli::daemon_address::{Way, ask_daemon};
+use crate::cli::status::question;
 use crate::cli::status::read;
 use crate::cli::style::Painter;
 use crate::fixture;
@@ -60,7 +61,7 @@ fn http(status: &StatusJson) -> Vec<u8> {
 
 fn over_the_network() -> Arc<Ask> {
     Arc::new(|url: &str| {
-        ask_daemon(std::path::Path::new("/nonexistent"), Some(url), &Way::default())
+        ask_daemon(std::path::Path::new("/nonexistent"), Some(url), &Way::default(), question)
             .and_then(|answer| read(&answer))
     })
 }
