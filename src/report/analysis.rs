@@ -274,7 +274,7 @@ fn timeline(
             }
         }
     }
-    lines.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    lines.sort_by_key(|(at, ..)| *at);
     let mut table = Table::with(&["time", "#after", "source", "what"]);
     table.rows.extend(lines.into_iter().map(|(at, source, what)| {
         vec![calendar.second(at), after(incident.began, at), source.to_owned(), what]

@@ -123,7 +123,7 @@ const WHOLE: u128 = 100_000;
 
 impl Share {
     fn of(part: Duration, of: Duration) -> Option<Self> {
-        (!of.is_zero()).then(|| Self { part: part.as_millis(), of: of.as_millis() })
+        (!of.is_zero()).then_some(Self { part: part.as_millis(), of: of.as_millis() })
     }
 
     /// In thousandths of a percent, 0 to 100,000.

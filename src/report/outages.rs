@@ -182,7 +182,7 @@ impl Search {
     fn down(&mut self, period: Period, counted: &Counted) {
         self.gap = None;
         let (up_since, begin_seen) = (self.up_since.take(), self.seen_since_up);
-        let open = self.open.get_or_insert_with(|| Outage {
+        let open = self.open.get_or_insert(Outage {
             from: period.from,
             begin_seen,
             end: End::StillDown,
