@@ -96,10 +96,19 @@ complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_se
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the silences that are not over'
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "end" -d 'End silences now. What is still down by both ends is sent'
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l vpn -d 'Only this connection, by its id or name; problems of other parts of the daemon do not count' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l watch -d 'Show it again every so many seconds until Ctrl-C; into a pipe or file, a line for each change' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l fleet -d 'Ask many daemons, a line each, the worst first: their URLs, or @FILE with a URL in each line' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l color -d 'When to use colours' -r -f -a "auto\t'On a terminal, unless NO_COLOR is set or TERM is dumb'
+always\t'Always, also into a pipe'
+never\t'Never'"
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846' -r
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l ca -d 'Trust the authorities in this PEM file instead of this host\'s store, for https URLs' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l token-file -d 'The file with the listener\'s bearer token ([http] token_file)' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
-complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts'
-complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts; docs/status.schema.json describes it'
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l nagios -d 'As a plugin of Nagios, Icinga or Centreon: one line with performance data, then the reasons'
+complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "run" -d 'Run the daemon'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "check" -d 'Validate the configuration and explain it, or list all errors. Offline without --aws'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "reload" -d 'Reload the configuration of the running daemon and wait for the result'

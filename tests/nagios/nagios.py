@@ -118,13 +118,15 @@ def main(directory, nagios, plugin):
     process = subprocess.Popen(["unshare", "--map-root-user", nagios, directory / "nagios.cfg"],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=directory)
     try:
-        until = time.monotonic() + 60
-        while len(shown(directory)) < len(EXPECTED) and time.monotonic() < until:
+        until, found = time.monotonic() + 60, {}
+        while len(found) < len(EXPECTED) and time.monotonic() < until:
             time.sleep(0.2)
+            # It removes the file when it ends.
+            found = shown(directory) or found
     finally:
         process.terminate()
         process.wait()
-    found, wrong = shown(directory), []
+    wrong = []
     for name, (state, first, lines, numbers) in EXPECTED.items():
         got = found.get(name, ("not checked", "", "", ""))
         print(f"{name}: state {got[0]}, {len(got[2].split(chr(92) + 'n'))} further lines, {len(got[3])} bytes of numbers: {got[1][:100]}")

@@ -18,7 +18,7 @@ use crate::cli::style::Tone;
 use crate::clock;
 use crate::domain::time::Stamp;
 use crate::http::client::masked;
-use crate::http::status_json::StatusJson;
+use crate::http::status_json::{StatusJson, VpnJson};
 use crate::http::summary::{Level, Summary, summary};
 
 /// More sites are no fleet of one command: Prometheus carries them (docs/metrics.md).
@@ -156,13 +156,13 @@ impl Site {
 /// Since when the worst lasts: of an outage since it began, of lost redundancy likewise, of a tunnel since both ends say so.
 fn since(status: &StatusJson, level: Level) -> Option<String> {
     let open = status.incidents.iter().filter(|one| one.state == "open");
-    let began = match level {
+    match level {
         Level::Down => {
             let outages = open.filter(|one| one.kind == "outage").map(|one| &one.began).min();
             // Without an incident so far: since its last tunnel stopped.
             let stopped = || {
                 let down = status.vpns.iter().filter(|vpn| vpn.traffic == "does_not_flow");
-                let last = |vpn: &crate::http::status_json::VpnJson| {
+                let last = |vpn: &VpnJson| {
                     vpn.tunnels.iter().filter_map(|tunnel| tunnel.not_passing_since.clone()).max()
                 };
                 down.filter_map(last).min()
@@ -176,8 +176,7 @@ fn since(status: &StatusJson, level: Level) -> Option<String> {
             incidents.or_else(parents).cloned()
         }
         Level::Unknown | Level::Healthy => None,
-    };
-    began
+    }
 }
 
 /// The answers of all sites.
