@@ -1,5 +1,6 @@
 //! Settings that `config` reads and validates, and another room uses.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +8,46 @@ use std::time::Duration;
 
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::scope::Scope;
+
+/// The operator's own labels of a connection: names and values, both not empty.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// The labels of our metrics, and those that Prometheus gives to a target or a series of ours. No own label has one of these
+/// names: it would stand twice in a series, or be renamed to `exported_…` at the scrape.
+pub const LABELS_TAKEN: [&str; 32] = [
+    "action",
+    "assessment",
+    "carrying",
+    "cause",
+    "check",
+    "code",
+    "component",
+    "consumer",
+    "end",
+    "host",
+    "instance",
+    "job",
+    "kind",
+    "le",
+    "mode",
+    "name",
+    "outcome",
+    "quantile",
+    "reason",
+    "region",
+    "result",
+    "role",
+    "scope",
+    "sink",
+    "site",
+    "source",
+    "state",
+    "tunnel",
+    "verdict",
+    "version",
+    "vpn",
+    "why",
+];
 
 /// The settings of a sink of type `webhook`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -76,8 +76,13 @@ impl Page<'_> {
                 writeln!(f, "  {line}")?;
             }
         }
-        if let Some(VpnDetails { runbook_url, notes, region: _, role_arn: _ }) = self.config.vpns.get(&vpn.id)
+        if let Some(VpnDetails { runbook_url, notes, labels, region: _, role_arn: _ }) =
+            self.config.vpns.get(&vpn.id)
         {
+            for (index, (name, value)) in labels.iter().enumerate() {
+                let head = if index == 0 { "labels" } else { "" };
+                writeln!(f, "  {head:<9} {name} = {:?}", unless_secret(value))?;
+            }
             if let Some(url) = runbook_url {
                 writeln!(f, "  runbook   {}", unless_secret(url))?;
             }

@@ -159,7 +159,10 @@ impl<'a> Walk<'a> {
     ) -> ValueKind {
         match (&key.shape, value.get_ref()) {
             (Shape::Table(keys), DeValue::Table(table)) => ValueKind::Table(self.table(path, keys, table)),
-            (Shape::Table(_), _) => self.misshapen(place, path, value, format!("a table, [{}]", bare(path))),
+            (Shape::Own, DeValue::Table(table)) => ValueKind::Table(self.own(path, table)),
+            (Shape::Table(_) | Shape::Own, _) => {
+                self.misshapen(place, path, value, format!("a table, [{}]", bare(path)))
+            }
             (Shape::Tables(keys), DeValue::Array(list)) => self.tables(path, keys, list),
             (Shape::Tables(_), _) => {
                 let allowed = format!("a list of tables, [[{}]] with double brackets", bare(path));
@@ -167,6 +170,16 @@ impl<'a> Walk<'a> {
             }
             (Shape::Scalar | Shape::List, _) => self.plain(path, value, place),
         }
+    }
+
+    /// A table whose keys are the operator's own; its reader checks them.
+    fn own(&mut self, at: &str, table: &DeTable<'_>) -> Map<String, Value> {
+        let entries = table.iter().map(|(name, value)| {
+            let (place, name) = (self.place(name.span()), name.get_ref().as_ref());
+            let kind = self.plain(&join(at, &problem::key(name)), value, &place);
+            (name.to_owned(), Value::new(Some(&place.origin()), kind))
+        });
+        entries.collect()
     }
 
     fn tables(&mut self, path: &str, keys: &[Key], list: &DeArray<'_>) -> ValueKind {
@@ -280,12 +293,7 @@ impl<'a> Walk<'a> {
         };
         let names: Vec<_> = keys.iter().map(|key| format!("{:?}", key.name)).collect();
         let what = format!("unknown key; {hint}allowed here: {}", names.join(", "));
-        // Quoted keys may hold anything, so a key that is not a bare one is shown quoted as well.
-        let plain =
-            written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') && written.len() <= 64;
-        let plain = plain && !problem::looks_like_secret(written);
-        let shown = if plain { written.to_owned() } else { quoted(written) };
-        self.notes.problem(place, join(at, &shown), ProblemKind::Other(what));
+        self.notes.problem(place, join(at, &problem::key(written)), ProblemKind::Other(what));
     }
 }
 

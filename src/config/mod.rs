@@ -2,7 +2,7 @@
 //!
 //! Files are read in order ([`files`]). Each is walked once along the [`schema`], with its line numbers kept ([`document`]).
 //! The crate `config` merges the single tables and the environment ([`section`]), and the merged values are read into domain
-//! types ([`globals`], [`sensors`], [`vpns`], [`parents`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
+//! types ([`globals`], [`labels`], [`sensors`], [`vpns`], [`parents`], [`sinks`]). No step stops at the first problem: all are listed at once, up to a bound, each
 //! with file, line, key, the value found and what is expected.
 
 mod custody;
@@ -11,6 +11,7 @@ mod document;
 mod files;
 mod globals;
 mod hints;
+mod labels;
 pub mod needs;
 mod parents;
 pub mod patterns;
@@ -41,7 +42,7 @@ use self::sinks::{Beside, SinkReader};
 use self::vpns::{Common, VpnReader};
 use crate::domain::names::Kind;
 use crate::domain::plan::{Plan, QualityRules};
-use crate::settings::SensorSettings;
+use crate::settings::{Labels, SensorSettings};
 
 pub use self::custody::{exposed, exposed_beside, exposed_credentials, exposed_of_aws, foreign};
 pub use self::describe::describe;
@@ -186,6 +187,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
     let root = Section::root(merged);
     let site = globals::site(&root.section("site"), surroundings.host_name.as_deref(), notes);
     let votes_if_address = globals::votes_if_address(&root.section("site"), notes);
+    let labels = labels::read(&root.section("labels"), &Labels::new(), notes);
     let (aws, aws_rules) = globals::aws(&root.section("aws"), notes);
     let probe = globals::probe(&root.section("probe"), globals::PROBE_DEFAULT, notes);
     let quality = globals::quality(&root.section("quality"), QualityRules::default(), notes);
@@ -198,7 +200,7 @@ fn config_of(merged: &Merged, surroundings: &Surroundings<'_>, complete: bool, n
 
     let sensors = Sensors::read(&root, merged, complete, notes);
 
-    let common = Common { aws, metrics: cloudwatch, aws_rules, probe, quality, incident, sensors };
+    let common = Common { labels, aws, metrics: cloudwatch, aws_rules, probe, quality, incident, sensors };
     let mut vpns = VpnReader::default();
     for item in &merged.vpns {
         vpns.read(&Section::item(item, &merged.main), &common, notes);

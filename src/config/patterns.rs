@@ -48,6 +48,24 @@ pub(super) const LABEL: Rule<Arc<str>> = Rule {
     parse: |text| (line(text) && length(text, 64)).then(|| text.into()),
 };
 
+/// The name of an own label (Prometheus, "Metric names and labels": those that begin with `__` are its own).
+pub(super) const LABEL_NAME: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
+    allowed: "a Prometheus label's name: 1 to 64 letters, digits and _, the first no digit, and not beginning with __",
+    parse: |text| {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let first = !text.starts_with("__") && !text.starts_with(|c: char| c.is_ascii_digit());
+        (plain && first && length(text, 64)).then(|| text.into())
+    },
+};
+
+/// The value of an own label. An empty one would be no label.
+pub(super) const LABEL_VALUE: Rule<Arc<str>> = Rule {
+    hint: hints::of_text,
+    allowed: "1 to 128 characters on one line, none of them invisible",
+    parse: |text| (line(text) && length(text, 128)).then(|| text.into()),
+};
+
 /// `quality.max_loss`, in percent.
 pub(super) const LOSS: Rule<f64> = Rule {
     hint: |text| {

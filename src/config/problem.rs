@@ -303,6 +303,14 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
+/// A key of a file as a message shows it. Quoted keys may hold anything, so one that is not a bare key is shown quoted as well.
+pub(super) fn key(written: &str) -> String {
+    let bare = !written.is_empty()
+        && written.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+        && written.len() <= 64;
+    if bare && !looks_like_secret(written) { written.to_owned() } else { quoted(written) }
+}
+
 /// The value of the key at `path` as a message shows it; `shown` is the form of a value that is not secret.
 pub(super) fn of_key(path: &str, shown: String) -> String {
     if names_secret(path) { "(not shown: this key may hold a secret)".to_owned() } else { shown }

@@ -18,6 +18,8 @@ pub(super) enum Shape {
     Table(&'static [Key]),
     /// A list of tables, `[[name]]`.
     Tables(&'static [Key]),
+    /// A table, `[name]`, whose keys are the operator's own; each holds one value.
+    Own,
 }
 
 /// A key that was renamed. It is read under its new name, with a warning.
@@ -53,9 +55,14 @@ const fn tables(name: &'static str, keys: &'static [Key]) -> Key {
     Key { name, shape: Shape::Tables(keys) }
 }
 
+const fn own(name: &'static str) -> Key {
+    Key { name, shape: Shape::Own }
+}
+
 /// The whole configuration.
 pub(super) const ROOT: &[Key] = &[
     table("site", &[scalar("name"), scalar("votes_if_address")]),
+    own("labels"),
     table(
         "aws",
         &[
@@ -125,6 +132,7 @@ const VPN: &[Key] = &[
     scalar("vantage"),
     scalar("region"),
     scalar("role_arn"),
+    own("labels"),
     tables("tunnel", TUNNEL),
     tables("through", THROUGH),
     table("probe", PROBE),
@@ -197,7 +205,7 @@ pub(super) fn single_scalars() -> Vec<String> {
             match key.shape {
                 Shape::Scalar => found.push(path),
                 Shape::Table(keys) => collect(&path, keys, found),
-                Shape::List | Shape::Tables(_) => {}
+                Shape::List | Shape::Tables(_) | Shape::Own => {}
             }
         }
     }
@@ -215,7 +223,7 @@ pub(super) fn homes_of(name: &str) -> Vec<String> {
             let inner = match key.shape {
                 Shape::Tables(keys) => keys,
                 Shape::Table(keys) if at.is_empty() => keys,
-                Shape::Table(_) | Shape::Scalar | Shape::List => continue,
+                Shape::Table(_) | Shape::Scalar | Shape::List | Shape::Own => continue,
             };
             if find(inner, name).is_some() {
                 found.push(path.clone());

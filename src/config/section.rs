@@ -232,6 +232,11 @@ impl<'a> Section<'a> {
         self.keys.is_some()
     }
 
+    /// The keys that are set, validly or not, sorted.
+    pub(super) fn names(&self) -> BTreeSet<&'a str> {
+        self.keys.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Whether `key` is set, validly or not.
     pub(super) fn sets(&self, key: &str) -> bool {
         self.get(key).is_some()

@@ -11,7 +11,7 @@ use crate::domain::plan::{ParentPlan, Plan, SinkPlan};
 use crate::domain::scope::Scope;
 use crate::outbound::KeyExchange;
 use crate::settings::{
-    SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl, response_plan,
+    Labels, SensorSettings, StoreSettings, WebhookBody, WebhookSettings, WebhookUrl, response_plan,
 };
 
 use super::problem::Warning;
@@ -81,6 +81,8 @@ pub struct VpnDetails {
     pub runbook_url: Option<Arc<str>>,
     /// Notes, for incidents.
     pub notes: Option<Arc<str>>,
+    /// Its own labels, those of `[labels]` included.
+    pub labels: Labels,
 }
 
 /// `[[incident.sink]]`.

@@ -11,18 +11,19 @@ use super::section::{Listed, Once, Section};
 use super::sensors::{BgpRules, Sensors};
 use super::settings::{AwsDefaults, CloudWatchSettings, VpnDetails};
 use super::through::{self, Egress, Group};
-use super::{globals, patterns};
+use super::{globals, labels, patterns};
 use crate::domain::names::{AwsPlace, Role, Routing, SourceId, SourceKind, TunnelId, VpnId};
 use crate::domain::plan::{
     AwsRules, IncidentRules, ProbeRules, QualityRules, Route, SensorRules, ThroughRules, TunnelPlan, Vantage,
     VpnPlan,
 };
 use crate::domain::sensor::SensorKind;
-use crate::settings::{Subject, UplinkSettings};
+use crate::settings::{Labels, Subject, UplinkSettings};
 
 /// The defaults for every connection.
 #[derive(Debug)]
 pub(super) struct Common {
+    pub(super) labels: Labels,
     pub(super) aws: AwsDefaults,
     /// Where the daemon's metrics go, if enabled.
     pub(super) metrics: Option<CloudWatchSettings>,
@@ -79,6 +80,7 @@ impl VpnReader {
             role_arn: section.text("role_arn", &patterns::ROLE_ARN, notes),
             runbook_url: section.text("runbook_url", &patterns::URL, notes),
             notes: section.text("notes", &patterns::NOTES, notes),
+            labels: labels::read(&section.section("labels"), &common.labels, notes),
         };
         if let Some(metrics) = &common.metrics {
             for (key, what) in metrics_elsewhere(&settings, &common.aws, metrics) {

@@ -215,7 +215,7 @@ impl Parts {
         self.sensors.send_replace(Arc::new(context.config.sensors.clone()));
         self.about.send_replace(reload::about(&context.config));
         self.in_force.send_replace(configured(&context.config));
-        state_mode(context);
+        state_settings(context);
         let left = self.sinks.adopt(context, tasks).await;
         self.publishing.adopt(context, tasks);
         self.preparing.adopt(context, tasks);
@@ -305,10 +305,12 @@ fn spawn_overview(
     shown_in
 }
 
-/// A daemon in mode `observe` pages nobody: that is a problem.
-fn state_mode(context: &IoContext) {
+/// What a configuration says of itself: its labels, and its mode; a daemon in mode `observe` pages nobody, and that is a problem.
+fn state_settings(context: &IoContext) {
     let mode = context.config.mode;
     context.prometheus.mode(mode.as_str());
+    let labels = context.config.vpns.iter().map(|(vpn, details)| (vpn.clone(), details.labels.clone()));
+    context.prometheus.labels(labels.collect());
     match mode {
         Mode::Raise => _ = context.health.clear(&Component::Mode),
         Mode::Observe => {

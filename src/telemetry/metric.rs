@@ -67,10 +67,10 @@ metrics! {
         "1 while a problem is open, 0 once it is over; each code is explained in status.md.";
     MODE = Gauge "bothends_mode" ["mode"]
         "1 for the mode in force (raise, observe), else 0; in observe mode nobody is paged.";
-    VPN_INFO = Gauge "bothends_vpn_info" ["vpn", "name", "site"]
-        "Always 1; the connection's name and the gateway's site are in the labels.";
-    TUNNEL_INFO = Gauge "bothends_tunnel_info" ["vpn", "tunnel", "name", "role"]
-        "Always 1; the tunnel's name and role are in the labels.";
+    VPN_INFO = Gauge "bothends_vpn_info" ["vpn", "name", "site", "region"]
+        "Always 1; the connection's name, its AWS Region if it is configured, the gateway's site, and your own labels are in the labels.";
+    TUNNEL_INFO = Gauge "bothends_tunnel_info" ["vpn", "tunnel", "name", "role", "site", "region"]
+        "Always 1; the tunnel's name and role, its connection's Region, the gateway's site, and your own labels are in the labels.";
     TUNNEL_VERDICT = Gauge "bothends_tunnel_verdict" ["vpn", "tunnel", "end", "verdict"]
         "1 for the current verdict (up, down, unknown) of an end (local, aws) on a tunnel, else 0.";
     TUNNEL_ASSESSMENT = Gauge "bothends_tunnel_assessment" ["vpn", "tunnel", "assessment"]
@@ -185,6 +185,14 @@ mod tests {
     #[test]
     fn the_page_on_metrics_holds_this_table() {
         crate::catalogue::tests::held("docs/metrics.md", "| metric | type |", &table());
+    }
+
+    #[test]
+    fn no_own_label_can_have_the_name_of_one_of_these() {
+        let taken = crate::settings::LABELS_TAKEN;
+        let free: Vec<_> =
+            ALL.iter().flat_map(|metric| metric.labels).filter(|of| !taken.contains(of)).collect();
+        assert_eq!(free, [""; 0].iter().collect::<Vec<_>>(), "add these to LABELS_TAKEN");
     }
 
     #[test]

@@ -21,12 +21,13 @@ use self::exposition::Exposition;
 use super::metric::{self, Metric, MetricKind};
 use crate::clock;
 use crate::domain::fact::Fact;
-use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId};
+use crate::domain::names::{CheckId, SinkId, SourceKind, TunnelId, VpnId};
 use crate::domain::status::Status;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Outcome, Verdict};
 use crate::health::overview::OpenProblem;
 use crate::health::readiness::Readiness;
+use crate::settings::Labels;
 use crate::telemetry::journal;
 
 /// The `Content-Type` of [`Prometheus::render`].
@@ -70,6 +71,7 @@ struct Reported {
     clock_offset: Option<i64>,
     config_reload_success: bool,
     mode: Option<&'static str>,
+    labels: state::OwnLabels,
 }
 
 impl Default for Prometheus {
@@ -103,6 +105,7 @@ impl Prometheus {
             clock_offset: None,
             config_reload_success: true,
             mode: None,
+            labels: state::OwnLabels::new(),
         };
         let prometheus = Self {
             handle: recorder.handle(),
@@ -195,6 +198,11 @@ impl Prometheus {
         self.reported().mode = Some(mode);
     }
 
+    /// The operator's own labels of each connection, in place of those before.
+    pub fn labels(&self, labels: BTreeMap<VpnId, Labels>) {
+        self.reported().labels = labels;
+    }
+
     /// When the AWS credentials in use expire; `None` if they do not.
     pub fn credentials_expiry(&self, at: Option<Stamp>) {
         self.reported().credentials_expiry = at;
@@ -224,8 +232,8 @@ impl Prometheus {
         series.see(problems);
         series.write(&mut out);
         drop(series);
-        state::write(&mut out, status, now);
         let reported = self.reported().clone();
+        state::write(&mut out, status, &reported.labels, now);
         write_reported(&mut out, &reported);
         write_process(&mut out);
         let mut text = out.into_text();
@@ -306,6 +314,7 @@ fn write_reported(out: &mut Exposition, reported: &Reported) {
         clock_offset,
         config_reload_success,
         mode,
+        labels: _,
     } = reported;
     let modes = mode.map(|mode| MODES.map(|of| ([of], f64::from(u8::from(of == mode)))));
     out.family(&metric::MODE, modes.into_iter().flatten());

@@ -202,22 +202,6 @@ fn alerts() -> Vec<(String, String)> {
 }
 
 #[test]
-fn each_alert_is_tested_firing_and_quiet() {
-    // promtool passes a test whose alert does not exist.
-    let tests = read("tests/prometheus/rules_test.yaml");
-    let names: BTreeSet<_> = alerts().into_iter().map(|(name, _)| name).collect();
-    let expectations: Vec<_> = tests.split("alertname: ").skip(1).collect();
-    let of = |quiet: bool| {
-        expectations
-            .iter()
-            .filter(|expected| expected.contains("exp_alerts: []") == quiet)
-            .map(|expected| expected.lines().next().unwrap().to_owned())
-            .collect::<BTreeSet<_>>()
-    };
-    assert_eq!((of(false), of(true)), (names.clone(), names));
-}
-
-#[test]
 fn the_rules_name_existing_metrics_and_codes_and_every_code_has_an_alert() {
     let metrics: BTreeSet<_> = metric::ALL.iter().map(|metric| metric.name).collect();
     let codes: BTreeSet<_> = Code::ALL.iter().map(|code| code.entry().word).collect();

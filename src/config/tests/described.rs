@@ -82,10 +82,10 @@ impact = {{ outage = 2 }}
         other = OTHER_VPN.replace(
             "[[vpn.tunnel]]",
             "name = \"Rome\"\nrunbook_url = \"https://wiki.example.com/vpn\"\nnotes = \"first\\nsecond\"\n\
-             region = \"eu-south-1\"\n[[vpn.tunnel]]"
+             region = \"eu-south-1\"\n[vpn.labels]\nenvironment = \"prod\"\nteam = \"network\"\n[[vpn.tunnel]]"
         ),
     );
-    insta::assert_snapshot!(page(&text), @r"
+    insta::assert_snapshot!(page(&text), @r#"
     read        /etc/bothends/bothends.toml
     site        milan-1
                 probes and votes only while this host holds 192.0.2.100
@@ -106,6 +106,8 @@ impact = {{ outage = 2 }}
 
     connection  Rome (vpn-0123456789abcdef1), routing not configured
       active    tunnel 1 (203.0.113.21): echo 169.254.20.2 -> 169.254.20.1
+      labels    environment = "prod"
+                team = "network"
       runbook   https://wiki.example.com/vpn
       note      first
       note      second
@@ -144,7 +146,7 @@ impact = {{ outage = 2 }}
     listener    http://127.0.0.1:9846/ with /metrics, /status, /healthz, /readyz
     store       /var/lib/bothends/bothends.db
                 at most 64MB, history of 90d
-    ");
+    "#);
 }
 
 #[test]

@@ -24,6 +24,22 @@ fn tables_of_later_files_override_key_by_key() {
 }
 
 #[test]
+fn own_labels_merge_by_name_and_those_of_a_connection_win() {
+    let main = format!(
+        "[labels]\nenvironment = \"test\"\nTeam = \"network\"\n{VPN}{SINK}{}",
+        OTHER_VPN
+            .replace("[[vpn.tunnel]]", "[vpn.labels]\nenvironment = \"lab\"\nfloor = \"2\"\n[[vpn.tunnel]]")
+    );
+    let config = Files::new(&main).with("b.toml", "[labels]\nenvironment = \"prod\"\n").load(&[]).unwrap();
+    let labels = config.vpns.values().map(|vpn| {
+        let pairs = vpn.labels.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join(" ")
+    });
+    let labels: Vec<_> = labels.collect();
+    assert_eq!(labels, ["Team=network environment=prod", "Team=network environment=lab floor=2"]);
+}
+
+#[test]
 fn connections_and_sinks_of_later_files_are_added() {
     let other_sink = SINK.replace("response-plan/", "response-plan/night-");
     let files = Files::new(&format!("{VPN}{SINK}")).with("b.toml", format!("{OTHER_VPN}{other_sink}"));

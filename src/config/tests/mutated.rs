@@ -77,7 +77,7 @@ proptest! {
 
     #[test]
     fn a_value_of_any_type_under_any_key_is_accepted_or_reported(
-        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe", "ipsec", "bgp", "path", "mtu", "uplink", "group", "group.vpns", "vpn.bgp", "vpn.tunnel.uplink"]),
+        key in prop::sample::select(vec!["site.name", "aws.region", "vpn", "vpn.tunnel", "incident.sink", "incident.open_after", "probe", "ipsec", "bgp", "path", "mtu", "uplink", "group", "group.vpns", "labels", "vpn.labels", "vpn.bgp", "vpn.tunnel.uplink"]),
         value in prop::sample::select(vec!["1", "\"x\"", "[]", "[[]]", "{}", "[{}]", "[1, {}]", "true", "1.5", "nan", "12:00:00", "[{ tunnel = 1 }]"]),
     ) {
         load_and_describe(&format!("{key} = {value}\n"));

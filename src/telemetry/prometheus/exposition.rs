@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::settings::Labels;
 use crate::telemetry::metric::Metric;
 
 /// The text so far. Every family is written in one go, with its HELP and TYPE.
@@ -21,13 +22,25 @@ impl Exposition {
     ) where
         V: AsRef<str>,
     {
+        const NONE: &Labels = &Labels::new();
+        self.family_with(metric, samples.into_iter().map(|(values, value)| (values, NONE, value)));
+    }
+
+    /// The same where each sample has further labels of its own.
+    pub(super) fn family_with<'l, V, const N: usize>(
+        &mut self,
+        metric: &Metric,
+        samples: impl IntoIterator<Item = ([V; N], &'l Labels, f64)>,
+    ) where
+        V: AsRef<str>,
+    {
         let mut samples = samples.into_iter().peekable();
         if samples.peek().is_none() {
             return;
         }
         self.head(metric);
-        for (values, value) in samples {
-            self.sample(metric, &values, value);
+        for (values, more, value) in samples {
+            self.sample(metric, &values, more, value);
         }
     }
 
@@ -47,17 +60,21 @@ impl Exposition {
         _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
     }
 
-    fn sample<V: AsRef<str>>(&mut self, metric: &Metric, values: &[V], value: f64) {
+    fn sample<V: AsRef<str>>(&mut self, metric: &Metric, values: &[V], more: &Labels, value: f64) {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         self.text.push_str(metric.name);
-        for (n, (label, value)) in metric.labels.iter().zip(values).enumerate() {
-            self.text.push(if n == 0 { '{' } else { ',' });
+        let ours = metric.labels.iter().zip(values).map(|(label, value)| (*label, value.as_ref()));
+        let labels = ours.chain(more.iter().map(|(label, value)| (&**label, &**value)));
+        let mut before = '{';
+        for (label, value) in labels {
+            self.text.push(before);
+            before = ',';
             self.text.push_str(label);
             self.text.push_str("=\"");
-            push_label_value(&mut self.text, value.as_ref());
+            push_label_value(&mut self.text, value);
             self.text.push('"');
         }
-        if !metric.labels.is_empty() {
+        if before == ',' {
             self.text.push('}');
         }
         self.text.push(' ');
@@ -106,6 +123,22 @@ mod tests {
             text
         });
         assert_eq!(written, ["+Inf", "-Inf", "NaN", "0.25"]);
+    }
+
+    #[test]
+    fn own_labels_stand_after_ours_and_are_escaped_likewise() {
+        let own = Labels::from([("team".into(), "a\"b".into()), ("environment".into(), "prod".into())]);
+        let mut out = Exposition::default();
+        out.family_with(&metric::SINK_PENDING, [(["x"], &own, 2.0), (["y"], &Labels::new(), 1.0)]);
+        let text = out.into_text();
+        let lines: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"bothends_sink_pending{sink="x",environment="prod",team="a\"b"} 2"#,
+                r#"bothends_sink_pending{sink="y"} 1"#
+            ]
+        );
     }
 
     #[test]

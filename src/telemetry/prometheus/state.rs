@@ -7,26 +7,27 @@ use std::time::Duration;
 use super::exposition::Exposition;
 use crate::domain::carrying::Carrying;
 use crate::domain::cause::Cause;
-use crate::domain::names::{End, Kind, Role};
+use crate::domain::names::{End, Kind, Role, VpnId};
 use crate::domain::quality::{Degradation, Measured};
 use crate::domain::scope::{ParentId, ParentKind, Scope};
-use crate::domain::status::{ParentState, ParentStatus, Phase, Status, TunnelStatus};
+use crate::domain::status::{ParentState, ParentStatus, Phase, Status, TunnelStatus, VpnStatus};
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Evidence, Verdict, Why};
 use crate::health::Code;
 use crate::health::overview::OpenProblem;
 use crate::health::silenced::Silenced;
+use crate::settings::Labels;
 use crate::telemetry::metric;
 
 /// The words of a verdict; the reason for unknown is not part of the word.
 const VERDICTS: [Verdict; 3] = [Verdict::Up, Verdict::Down, Verdict::Unknown(Why::Starting)];
 
+/// The operator's own labels of each connection.
+pub(super) type OwnLabels = BTreeMap<VpnId, Labels>;
+
 /// Writes everything that follows from the status.
-pub(super) fn write(out: &mut Exposition, status: &Status, now: Now) {
-    let site = &status.site;
-    let vpns = status.vpns.iter().map(|vpn| ([vpn.id.as_str(), &vpn.name, site], 1.0));
-    out.family(&metric::VPN_INFO, vpns);
-    out.family(&metric::TUNNEL_INFO, tunnels(status).map(info));
+pub(super) fn write(out: &mut Exposition, status: &Status, own: &OwnLabels, now: Now) {
+    write_info(out, status, own);
     out.family(&metric::TUNNEL_VERDICT, tunnels(status).flat_map(verdicts));
     out.family(&metric::TUNNEL_ASSESSMENT, tunnels(status).flat_map(assessments));
     out.family(&metric::TUNNEL_CARRYING, tunnels(status).flat_map(carrying));
@@ -171,16 +172,34 @@ fn silenced(status: &Status, now: Now) -> Vec<([String; 4], f64)> {
     std::iter::once(site).chain(shared).chain(of_vpns).chain(of_tunnels).collect()
 }
 
+/// What does not change while a configuration is in force, on series of their own: as labels of every series, names and own
+/// labels would be stored with each of them, and one that is renamed would begin all of them anew.
+fn write_info(out: &mut Exposition, status: &Status, own: &OwnLabels) {
+    const NONE: &Labels = &Labels::new();
+    let site = &*status.site;
+    let vpns = || status.vpns.iter().map(|vpn| (vpn, region(vpn), own.get(&vpn.id).unwrap_or(NONE)));
+    let of_vpns = vpns().map(|(vpn, region, own)| ([vpn.id.as_str(), &vpn.name, site, region], own, 1.0));
+    out.family_with(&metric::VPN_INFO, of_vpns);
+    let of_tunnels = vpns().flat_map(|(vpn, region, own)| {
+        vpn.tunnels.iter().map(move |tunnel| {
+            let [id, address] = names(tunnel);
+            let (name, role) = (tunnel.name.to_string(), tunnel.role.as_str().to_owned());
+            ([id, address, name, role, site.to_owned(), region.to_owned()], own, 1.0)
+        })
+    });
+    out.family_with(&metric::TUNNEL_INFO, of_tunnels);
+}
+
+/// Empty where the SDK's own chain decides on it.
+fn region(vpn: &VpnStatus) -> &str {
+    vpn.sources.iter().find_map(|source| source.place.region.as_deref()).unwrap_or_default()
+}
+
 const fn is_open(phase: Phase) -> bool {
     match phase {
         Phase::Open | Phase::Clearing => true,
         Phase::Clear | Phase::Pending => false,
     }
-}
-
-fn info(tunnel: &TunnelStatus) -> ([String; 4], f64) {
-    let [vpn, address] = names(tunnel);
-    ([vpn, address, tunnel.name.to_string(), tunnel.role.as_str().to_owned()], 1.0)
 }
 
 /// AWS is not asked about an unused tunnel.
@@ -291,7 +310,7 @@ mod tests {
     fn an_incident_of_a_parent_is_seen_and_one_that_is_not_sent_is_marked() {
         let status = crate::fixture::site();
         let mut out = Exposition::default();
-        write(&mut out, &status, crate::fixture::after(30));
+        write(&mut out, &status, &OwnLabels::new(), crate::fixture::after(30));
         let text = out.into_text();
         let families = ["incident_open", "incident_withheld", "parent_state", "silenced"];
         let ones: Vec<_> = text

@@ -146,11 +146,31 @@ fn the_age_of_evidence_is_as_of_the_scrape_and_counts_from_the_start_of_watching
 }
 
 #[test]
-fn names_and_role_are_in_info_metrics() {
-    let samples = scrape(&Prometheus::new());
-    let vpn = r#"bothends_vpn_info{vpn="vpn-0123456789abcdef0",name="Milan DC, primary",site="milan-1"}"#;
-    let tunnel = format!(r#"bothends_tunnel_info{{{TUNNEL},name="tunnel 1",role="active"}}"#);
-    assert_eq!((samples.get(vpn), samples.get(&tunnel)), (Some(&1.0), Some(&1.0)));
+fn names_role_region_and_own_labels_are_in_info_metrics() {
+    let prometheus = Prometheus::new();
+    let at = r#"site="milan-1",region="eu-west-1""#;
+    let vpn = format!(r#"bothends_vpn_info{{vpn="vpn-0123456789abcdef0",name="Milan DC, primary",{at}}}"#);
+    let tunnel = format!(r#"bothends_tunnel_info{{{TUNNEL},name="tunnel 1",role="active",{at}}}"#);
+    let with = |series: &str| series.replace('}', r#",environment="prod"}"#);
+    let has = |series: &str| scrape(&prometheus).contains_key(series);
+    assert_eq!([has(&vpn), has(&tunnel), has(&with(&vpn))], [true, true, false]);
+    let own = Labels::from([("environment".into(), "prod".into())]);
+    prometheus.labels([(fixture::tunnel(1).vpn, own)].into());
+    assert_eq!([has(&vpn), has(&with(&vpn)), has(&with(&tunnel))], [false, true, true]);
+    let others = scrape(&prometheus).keys().filter(|series| series.contains("environment=")).count();
+    assert_eq!(others, 3, "one connection and two tunnels");
+    prometheus.labels(BTreeMap::new());
+    assert!(has(&vpn), "as after a reload without them");
+}
+
+#[test]
+fn a_region_that_is_not_configured_is_empty() {
+    let mut status = fixture::status();
+    for source in &mut status.vpns[0].sources {
+        source.place.region = None;
+    }
+    let text = Prometheus::new().render(&status, &[], fixture::after(35));
+    assert!(text.contains(r#"name="Milan DC, primary",site="milan-1",region=""} 1"#), "{text}");
 }
 
 #[test]
