@@ -4,7 +4,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
-.PHONY: help build deb deb-twice deb-arm64 test templates rules boot-test soak fuzz demo causes evidence-cost storm bench lint advisories fmt lab-up lab-down setup
+.PHONY: help build deb deb-twice deb-arm64 test templates rules prometheus boot-test soak fuzz demo causes evidence-cost storm bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r t d; do printf '  make %-12s %s\n' "$$t" "$$d"; done
@@ -31,15 +31,21 @@ boot-test: ## install, run, upgrade, break and purge the package under a real sy
 
 test: setup templates rules ## install what the tests need, run every test, the lab's included
 	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
+	$(MAKE) prometheus
 
 templates: ## lint the CloudFormation templates and check their IAM
 	@python=$$(tests/setup.sh cfn-lint) && PYTHONDONTWRITEBYTECODE=1 "$$python" -m unittest discover -q -s tests/aws
 
-rules: ## check the Prometheus rules, what each alert fires on, and what Alertmanager inhibits
+rules: ## check the Prometheus rules, what each alert fires on, what Alertmanager inhibits, and the form of the Grafana dashboards
 	@tests/setup.sh prometheus
-	promtool check rules packaging/prometheus/rules.yaml
+	promtool check rules packaging/prometheus/rules.yaml packaging/prometheus/slo.yaml
 	promtool test rules tests/prometheus/*.yaml
 	PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover -q -s tests/prometheus
+
+prometheus: setup ## a real Prometheus scrapes a daemon through an outage: alerts, recorded series, every query of the dashboards (KEEP=1 leaves it running)
+	@tests/setup.sh prometheus
+	cargo build --locked --bin bothends --example aws-stand-in
+	@KEEP=$(KEEP) PYTHONDONTWRITEBYTECODE=1 python3 tests/prometheus/live.py -q
 
 soak: ## random cases of the properties once, then random schedules in the simulation until stopped (SOAK=600: for so many seconds; SEED=n: from there)
 	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); set -x; \

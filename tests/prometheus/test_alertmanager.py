@@ -1,6 +1,6 @@
 """packaging/prometheus/alertmanager.yaml in a real Alertmanager: which alerts are inhibited, by what, and where each goes.
 
-The names of alerts and their labels are those of packaging/prometheus/rules.yaml. Alertmanager listens on loopback, and sends nothing:
+The names of alerts and their labels are those of packaging/prometheus/rules.yaml and slo.yaml. Alertmanager listens on loopback, and sends nothing:
 its first notification would come after group_wait.
 """
 
@@ -18,7 +18,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "packaging/prometheus/alertmanager.yaml"
-RULES = (ROOT / "packaging/prometheus/rules.yaml").read_text()
+RULES = "".join((ROOT / "packaging/prometheus" / name).read_text() for name in ("rules.yaml", "slo.yaml"))
 DEADLINE = 20.0
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
@@ -151,6 +151,11 @@ class Inhibiting(unittest.TestCase):
 
     def test_an_outage_stands_for_the_lost_redundancy_of_its_connection_alone(self):
         self.holds([MILAN], [MILAN_LOST, of_tunnel("BothEndsDisputed")], [PARIS_LOST])
+
+    def test_a_connection_that_spends_its_budget_stands_for_its_tunnels(self):
+        for what in ("Burns", "Leaks"):
+            milan = alert(f"BothEndsConnectionBudget{what}", vpn="vpn-0a", name="Milan DC", severity="critical")
+            self.holds([milan], [of_tunnel(f"BothEndsTunnelBudget{what}")], [of_tunnel(f"BothEndsTunnelBudget{what}", vpn="vpn-0b")])
 
     def test_a_silence_mutes_the_warnings_about_its_tunnels_and_no_incident(self):
         other = [of_tunnel(name, vpn="vpn-0b") for name in TUNNEL_WARNINGS]

@@ -144,8 +144,12 @@ class Stage:
         self.journal = Journal(self.directory / "journal")
         self._network()
         self._start("aws-stand-in", ["--settings", self._file("aws.json", json.dumps(account(self.connections))), "--listen", STAND_IN])
-        config = self._file("bothends.toml", configuration(self.connections, self.ec2))
+        config = self._file("bothends.toml", self.configuration())
         self._start("bothends", ["run", "--config", config], {**CREDENTIALS, "STATE_DIRECTORY": str(self.directory)})
+
+    def configuration(self):
+        """The daemon's configuration."""
+        return configuration(self.connections, self.ec2)
 
     def _network(self):
         run("ip", "netns", "add", self.gateway)
