@@ -74,4 +74,8 @@ CASES = {
         "no alarms": _TWO | {"ShowAlarms": "no", "Namespace": "BothEnds/milan-1", "MetricsRegion": "eu-south-1"},
     },
 }
+CASES["fleet-dashboard"] = {
+    "least": {},
+    "most": {"DashboardName": "vpn-wall", "Namespace": "BothEnds/milan-1", "MaxConnections": "500"},
+}
 REGIONS = ("eu-west-1", "us-east-1", "ap-southeast-2")

@@ -50,7 +50,7 @@ class Commands(unittest.TestCase):
                 made = Rendered(template, given).resources.values()
                 self.assertEqual(capability, any(it["Type"].startswith("AWS::IAM::") for it in made))
             seen.add(template)
-        self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "incident-response", "parent-plans"})
+        self.assertEqual(seen, {"alarms", "daemon-role", "dashboard", "fleet-dashboard", "incident-response", "parent-plans"})
         self.assertEqual([template for template, _, _ in deployments("get-paged")], ["daemon-role", "alarms", "dashboard"])
 
     def test_every_variable_in_the_tutorial_is_set_before_its_use(self):
