@@ -3,7 +3,11 @@
 live.py runs every query against a real Prometheus.
 """
 
+import json
+import pathlib
 import re
+import subprocess
+import tempfile
 import unittest
 
 import dashboards
@@ -108,6 +112,74 @@ class Dashboards(unittest.TestCase):
                     for column in step["options"].get("renameByName", {}):
                         if found := re.fullmatch(r"Value #(\w)", column):
                             self.assertIn(found[1], [target["refId"] for target in panel["targets"]], panel["title"])
+
+
+def site(name, tunnels, scraped=20, ready=1, degraded=0):
+    """The series of a site with one connection, for twenty minutes; `tunnels` are role and state. It is scraped for so many minutes."""
+    instance = f'job="bothends",instance="{name}:9846"'
+    vpn = f'{instance},vpn="vpn-{name}"'
+    rest = 20 - scraped
+    series = {f"up{{{instance}}}": f"1x{scraped - 1}" + (f" 0x{rest}" if rest else "")}
+    while_scraped = lambda value: f"{value}x{scraped - 1}"
+    series[f'bothends_ready{{{instance}}}'] = while_scraped(ready)
+    series[f'bothends_vpn_info{{{vpn},name="x",site="{name}"}}'] = while_scraped(1)
+    for number, (role, state) in enumerate(tunnels):
+        tunnel = f'{vpn},tunnel="203.0.113.{number}"'
+        series[f'bothends_tunnel_info{{{tunnel},name="x",role="{role}",site="{name}"}}'] = while_scraped(1)
+        series[f'bothends_tunnel_degraded{{{tunnel},reason="loss"}}'] = while_scraped(degraded)
+        for of in ("carrying", "not_carrying", "cannot_tell"):
+            series[f'bothends_tunnel_carrying{{{tunnel},carrying="{of}"}}'] = while_scraped(int(of == state))
+    return series
+
+
+UP, DOWN, UNCLEAR = ("active", "carrying"), ("active", "not_carrying"), ("active", "cannot_tell")
+# What a site is, and its number and word on the tiles.
+SITES = {
+    "healthy": ([UP, UP], {}, 0, "healthy"),
+    "unused": ([UP, ("unused", "not_carrying")], {}, 0, "healthy"),
+    "degraded": ([UP, UP], {"degraded": 1}, 1, "degraded"),
+    "unclear": ([UP, UNCLEAR], {}, 2, "cannot tell or not ready"),
+    "not-ready": ([UP, UP], {"ready": 0}, 2, "cannot tell or not ready"),
+    "half": ([UP, DOWN], {}, 3, "tunnel down"),
+    "half-known": ([DOWN, UNCLEAR], {}, 3, "tunnel down"),
+    "gone": ([UP, UP], {"scraped": 5}, 4, "no answer"),
+    "out": ([DOWN, ("standby", "not_carrying")], {}, 5, "outage"),
+    "out-beside-unused": ([DOWN, ("unused", "cannot_tell")], {}, 5, "outage"),
+    "out-and-not-ready": ([DOWN, DOWN], {"ready": 0}, 5, "outage"),
+}
+
+
+class Fleet(unittest.TestCase):
+    def panel(self, title):
+        (panel,) = [panel for panel in BOARDS["fleet"]["panels"] if panel["title"] == title]
+        return panel
+
+    def test_each_state_of_a_site_has_its_tile_and_the_worst_counts(self):
+        tiles = self.panel("Sites, worst first")
+        expression = re.fullmatch(r"sort_desc\((.*)\)", tiles["targets"][0]["expr"])[1]
+        series, expected = {}, []
+        for name, (tunnels, more, number, _) in SITES.items():
+            series |= site(name, tunnels, **more)
+            expected.append({"labels": f'{{site="{name}"}}', "value": number})
+        test = {
+            "interval": "1m",
+            "input_series": [{"series": of, "values": values} for of, values in series.items()],
+            "promql_expr_test": [{"expr": expression, "eval_time": "18m", "exp_samples": expected}],
+        }
+        with tempfile.TemporaryDirectory() as place:
+            file = pathlib.Path(place) / "fleet.yaml"
+            # JSON is YAML.
+            file.write_text(json.dumps({"evaluation_interval": "1m", "tests": [test]}))
+            run = subprocess.run(["promtool", "test", "rules", file], capture_output=True, text=True)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+    def test_every_number_has_its_word_wherever_it_is_shown(self):
+        words = {number: word for _, _, number, word in SITES.values()}
+        tiles, timeline = (values(self.panel(title), "fieldConfig", "defaults", "mappings") for title in ("Sites, worst first", "State of each site"))
+        (state,) = [it for it in self.panel("Sites")["fieldConfig"]["overrides"] if it["matcher"]["options"] == "state"]
+        (in_table,) = [it["value"] for it in state["properties"] if it["id"] == "mappings"]
+        for (mapping,) in (tiles, timeline, in_table):
+            self.assertEqual({int(number): of["text"] for number, of in mapping["options"].items()}, words)
 
 
 if __name__ == "__main__":
