@@ -43,8 +43,7 @@ use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
 use crate::sensors::runner;
 use crate::settings::SensorSettings;
-use crate::silences::Silences;
-use crate::store::{Counts, Store, StoreThread};
+use crate::store::{Counts, Store, StoreThread, StoredSilences};
 use crate::systemd;
 use crate::telemetry::prometheus;
 
@@ -62,7 +61,7 @@ pub(super) struct Opened {
     /// The listener, or why there is none yet.
     pub(super) bound: Result<TcpListener, BindError>,
     /// The silences of the last run.
-    pub(super) silences: Silences,
+    pub(super) silences: StoredSilences,
     /// The store's thread, to wait for at the end.
     pub(super) store: StoreThread,
 }

@@ -241,6 +241,7 @@ fn causes(
         | Component::Store
         | Component::Configuration
         | Component::Probe
+        | Component::Silences
         | Component::Clock
         | Component::Listener => Vec::new(),
     }
@@ -268,6 +269,7 @@ impl CauseContext<'_> {
             | Component::Store
             | Component::Configuration
             | Component::Probe
+            | Component::Silences
             | Component::Clock
             | Component::Listener => false,
         }

@@ -78,7 +78,7 @@ impl ParentJson {
 
 impl SilenceJson {
     pub(super) fn of(silence: &Silence, status: &Status, now: Stamp) -> Self {
-        let Silence { id, of, from, until, weekly, reason, by, added } = silence;
+        let Silence { id, of, from, until, weekly, reason, by, added, from_now: _ } = silence;
         Self {
             id: id.0,
             scope: of.word().to_owned(),
