@@ -17,7 +17,7 @@ use crate::domain::names::{
 use crate::domain::quality::{Bound, Degradation, Measured, Quality};
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
-use crate::domain::silence::{Silence, SilenceId, SilenceScope};
+use crate::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use crate::domain::status::{
     CheckStatus, ParentState, ParentStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus,
     VpnStatus,
@@ -337,6 +337,7 @@ pub(crate) fn status() -> Status {
         }],
         incidents: vec![Arc::new(incident())],
         parents: Vec::new(),
+        is_date_confirmed: true,
         silences: Arc::default(),
         sources: vec![SourceStatus {
             id: source,
@@ -389,6 +390,7 @@ pub(crate) fn silence() -> Silence {
         reason: "change 4711".into(),
         by: 1000,
         added: start().wall,
+        from_now: FromNow::default(),
     }
 }
 

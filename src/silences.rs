@@ -18,7 +18,7 @@ use jiff::{Span, Timestamp, civil};
 use crate::domain::names::{TunnelId, VpnId};
 use crate::domain::plan::{Plan, VpnPlan};
 use crate::domain::scope::ParentKind;
-use crate::domain::silence::{Silence, SilenceId, SilenceScope};
+use crate::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use crate::domain::time::Stamp;
 
 /// The most silences at a time. A person has an eye on some; a list that nobody reads would hide that pages are held back.
@@ -59,14 +59,23 @@ pub enum Target {
 pub struct Wanted {
     /// What: a silence each.
     pub targets: Vec<Target>,
-    /// The beginning of the first window.
-    pub from: Stamp,
+    /// The beginning of the first window; `None` for at once.
+    pub from: Option<Stamp>,
     /// Its end.
-    pub until: Stamp,
+    pub until: Until,
     /// The zone in which it comes back every week.
     pub weekly: Option<Arc<str>>,
     /// Why.
     pub reason: Arc<str>,
+}
+
+/// The end of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// A date.
+    At(Stamp),
+    /// So long after the beginning.
+    After(Duration),
 }
 
 /// Why something asked for is not done. Nothing has changed.
@@ -104,6 +113,8 @@ pub enum Refusal {
     TooFarAhead,
     /// The reason is missing, too long, or no line of text.
     Reason,
+    /// The reason has a character that nobody sees, or that changes the order of others.
+    ReasonCharacter(char),
     /// The zone is not known.
     Zone(Arc<str>),
     /// There would be more than [`SILENCES_MAX`].
@@ -145,6 +156,12 @@ impl fmt::Display for Refusal {
             Self::Reason => write!(
                 f,
                 "a silence needs a reason: one line of 1 to {REASON_MAX} characters, for those who wonder why no page came"
+            ),
+            Self::ReasonCharacter(character) => write!(
+                f,
+                "the reason has the invisible character U+{:04X}, and such a character can make it read as something else; type \
+                 the reason instead of pasting it",
+                u32::from(*character)
             ),
             Self::Zone(zone) => write!(
                 f,
@@ -191,9 +208,23 @@ impl Silences {
         Self { first, last: last.max(highest) }
     }
 
-    /// Each in its present or next window.
+    /// The highest number that was ever given.
+    pub const fn last(&self) -> SilenceId {
+        SilenceId(self.last)
+    }
+
+    /// Each in its present or next window; those that have none are left out.
     pub fn present(&self, now: Stamp, zones: Zones) -> Arc<[Silence]> {
-        self.first.values().filter_map(|first| window(first, now, zones)).collect()
+        let windows = self.standings(now, zones).filter_map(|(_, standing)| match standing {
+            Standing::Window(window) => Some(window),
+            Standing::Over | Standing::Unknown(_) => None,
+        });
+        windows.collect()
+    }
+
+    /// Every one in its first window, and how it stands.
+    pub fn standings(&self, now: Stamp, zones: Zones) -> impl Iterator<Item = (&Silence, Standing)> {
+        self.first.values().map(move |first| (first, standing(first, now, zones)))
     }
 
     /// When the next window begins or ends.
@@ -219,19 +250,23 @@ impl Silences {
         if there + scopes.len() > SILENCES_MAX {
             return Err(Refusal::Full { there });
         }
-        let Wanted { targets: _, from, until, weekly, reason } = wanted;
+        let Wanted { targets: _, from: begins, until: ends, weekly, reason } = wanted;
+        let (from, until) = wanted.window(now);
+        let from_now =
+            FromNow { from: begins.is_none(), until: begins.is_none() && matches!(ends, Until::After(_)) };
         let mut added = Vec::new();
         for of in scopes {
             self.last = self.last.saturating_add(1);
             added.push(Silence {
                 id: SilenceId(self.last),
                 of,
-                from: *from,
-                until: *until,
+                from,
+                until,
                 weekly: weekly.clone(),
                 reason: reason.trim().into(),
                 by,
                 added: now,
+                from_now,
             });
         }
         self.first.extend(added.iter().map(|silence| (silence.id, silence.clone())));
@@ -248,26 +283,88 @@ impl Silences {
             .ok_or_else(|| Refusal::NoSuchSilence { id, known: self.first.keys().copied().collect() })
     }
 
-    /// Removes those that have no window any more, and returns them.
+    /// Removes those that are over, and returns them.
     pub fn remove_over(&mut self, now: Stamp, zones: Zones) -> Vec<Silence> {
-        let over = self.first.extract_if(.., |_, first| window(first, now, zones).is_none());
+        let over = self.first.extract_if(.., |_, first| standing(first, now, zones) == Standing::Over);
         over.map(|(_, silence)| silence).collect()
+    }
+
+    /// Adds those of a store that could not be read before. A number that is given here stays: the store gives the other one another.
+    pub fn join(&mut self, stored: Self) {
+        let Self { first, last } = stored;
+        for (id, silence) in first {
+            self.first.entry(id).or_insert(silence);
+        }
+        self.last = self.last.max(last);
+    }
+
+    /// The date has jumped: it `is` now what was expected to be another. Returns those that have moved with it.
+    pub fn moved(&mut self, expected: Stamp, is: Stamp) -> Vec<Silence> {
+        let mut moved = Vec::new();
+        for silence in self.first.values_mut() {
+            let now = silence.moved(expected, is);
+            if now != *silence {
+                *silence = now.clone();
+                moved.push(now);
+            }
+        }
+        moved
+    }
+}
+
+/// How a silence stands at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// In its present or next window.
+    Window(Silence),
+    /// It is over.
+    Over,
+    /// It comes back, but not known when: it silences nothing meanwhile. Rather a page too many.
+    Unknown(Unknown),
+}
+
+/// Why the windows of a silence are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Its zone is not known now.
+    Zone,
+    /// The date is out of the range of calendars.
+    Date,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Zone => "its time zone is not known to this host",
+            Self::Date => "the date is out of range",
+        })
     }
 }
 
 impl Wanted {
+    /// The first window, by the time at which it is asked for.
+    pub fn window(&self, now: Stamp) -> (Stamp, Stamp) {
+        let from = self.from.unwrap_or(now);
+        let until = match self.until {
+            Until::At(at) => at,
+            Until::After(length) => from + length,
+        };
+        (from, until)
+    }
+
     /// What it silences.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, plan: &Plan, now: Stamp, zones: Zones) -> Result<BTreeSet<SilenceScope>, Refusal> {
-        let Self { targets, from, until, weekly, reason } = self;
+        let Self { targets, from: _, until: _, weekly, reason } = self;
+        let (from, until) = self.window(now);
         if until <= from {
             return Err(Refusal::Backwards);
-        } else if *until <= now {
+        } else if until <= now {
             return Err(Refusal::Past);
         }
-        let length = until.since(*from);
+        let length = until.since(from);
         match weekly {
             Some(zone) if zones(zone).is_none() => return Err(Refusal::Zone(Arc::clone(zone))),
             Some(_) if length >= WEEK => return Err(Refusal::WeekLong),
@@ -277,15 +374,52 @@ impl Wanted {
         if from.since(now) > AHEAD_MAX {
             return Err(Refusal::TooFarAhead);
         }
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > REASON_MAX || reason.contains(char::is_control) {
-            return Err(Refusal::Reason);
-        }
+        check_reason(reason.trim())?;
         if targets.is_empty() {
             return Err(Refusal::NoTarget);
         }
         targets.iter().map(|target| target.scope(plan)).collect()
     }
+}
+
+/// A line that reads as it was meant: on a terminal, in a journal and in a mail.
+fn check_reason(reason: &str) -> Result<(), Refusal> {
+    if let Some(character) = reason.chars().find(|character| is_deceptive(*character)) {
+        return Err(Refusal::ReasonCharacter(character));
+    }
+    let is_line = !reason.contains(char::is_control) && reason.chars().any(is_visible);
+    if is_line && reason.chars().count() <= REASON_MAX { Ok(()) } else { Err(Refusal::Reason) }
+}
+
+/// Whether nobody sees the character, or it changes the order or the lines of others: Default_Ignorable_Code_Point but for the
+/// variation selectors of emoji, Bidi_Control, the separators of lines and paragraphs, and the marks of annotations
+/// (Unicode 16, DerivedCoreProperties.txt and PropList.txt).
+const fn is_deceptive(character: char) -> bool {
+    matches!(
+        character,
+        '\u{AD}'
+            | '\u{34F}'
+            | '\u{61C}'
+            | '\u{115F}'..='\u{1160}'
+            | '\u{17B4}'..='\u{17B5}'
+            | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}'
+            | '\u{2028}'..='\u{202E}'
+            | '\u{2060}'..='\u{206F}'
+            | '\u{3164}'
+            | '\u{FEFF}'
+            | '\u{FFA0}'
+            | '\u{FFF0}'..='\u{FFFB}'
+            | '\u{1BCA0}'..='\u{1BCA3}'
+            | '\u{1D173}'..='\u{1D17A}'
+            | '\u{E0000}'..='\u{E0FFF}'
+    )
+}
+
+/// Of the others, those with ink.
+fn is_visible(character: char) -> bool {
+    // The blank of Braille, and selectors of what stands before them.
+    !character.is_whitespace() && !matches!(character, '\u{2800}' | '\u{FE00}'..='\u{FE0F}')
 }
 
 impl Target {
@@ -386,14 +520,22 @@ pub fn connections(of: &SilenceScope, plan: &Plan) -> BTreeSet<VpnId> {
     }
 }
 
-/// A silence in its present or next window. `None` if it is over, or if it comes back by the clocks of a zone that is no longer
-/// known: rather a page too many.
-pub fn window(first: &Silence, now: Stamp, zones: Zones) -> Option<Silence> {
+/// How a silence stands, by its first window.
+pub fn standing(first: &Silence, now: Stamp, zones: Zones) -> Standing {
     if now < first.until {
-        return Some(first.clone());
+        return Standing::Window(first.clone());
     }
-    let zone = zones(first.weekly.as_deref()?)?;
-    let begin = local(first.from, &zone)?;
+    let Some(zone) = &first.weekly else { return Standing::Over };
+    match zones(zone) {
+        None => Standing::Unknown(Unknown::Zone),
+        Some(zone) => {
+            later_window(first, &zone, now).map_or(Standing::Unknown(Unknown::Date), Standing::Window)
+        }
+    }
+}
+
+fn later_window(first: &Silence, zone: &TimeZone, now: Stamp) -> Option<Silence> {
+    let begin = local(first.from, zone)?;
     let length = first.until.since(first.from);
     // Weeks are longer or shorter where the clocks change.
     let passed = i64::try_from(now.since(first.until).as_secs() / WEEK.as_secs()).ok()?;

@@ -305,6 +305,12 @@ codes! {
         means "The daemon wakes for every ICMP packet this host receives, which costs CPU on a busy router."
         first "Allow ICMP datagram sockets for the service's group with the sysctl named here."
         behind [];
+    SilenceZoneUnknown "silence_zone_unknown"
+        PROBLEM_SILENCE_ZONE_UNKNOWN = "5b3cfa526045de6276cb85d239f0d562"
+        Degraded "The time zone of a weekly silence is unknown"
+        means "Its windows cannot be reckoned: it silences nothing, and incidents are sent. It stays in the list, and comes back with its zone."
+        first "Install or repair the package tzdata (`ls /usr/share/zoneinfo`). A silence that is no longer wanted: `bothends silence end ID`."
+        behind [];
     ClockOff "clock_off"
         PROBLEM_CLOCK_OFF = "3b26bf8c14b4ec1be27449fc010bafd9"
         Degraded "This host's clock is wrong"

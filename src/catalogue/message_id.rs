@@ -776,6 +776,13 @@ records! {
         "The file could not be used at the start, and an incident of the same kind has opened since. Check"
         "whether the record of the one that the message names is still open at a sink; if so, close it.";
 
+    STORE_SILENCE_RENUMBERED = "ddbb42b020236439d87eec1d7a4d38f6" [Warn] By(Happening)
+        "a silence of a store that was unusable until now has another number"
+        fields [REASON SCOPE SILENCE] some []
+        subject "A stored silence has a new number"
+        "The file could not be used at the start, and another silence was added since and got the same number."
+        "Both are in force. End the stored one by its new number: `bothends silence list` shows both.";
+
     CONTROL_SOCKET_FAILING = "b3cd3e3f3011452b9efd217d7102c4ff" [Warn] By(Happening)
         "the control socket cannot be used"
         fields [ERROR] some []

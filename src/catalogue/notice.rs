@@ -277,6 +277,7 @@ fn with_problem(record: JournalRecord, component: &Component, code: Code) -> Jou
         | Component::Store
         | Component::Configuration
         | Component::Probe
+        | Component::Silences
         | Component::Clock
         | Component::Listener
         | Component::ListenerCertificate

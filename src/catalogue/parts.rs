@@ -11,6 +11,7 @@ use crate::catalogue::phrases::kind_words;
 use crate::catalogue::record::JournalRecord;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::names::{RecordId, SinkId, TunnelId};
+use crate::domain::silence::{Silence, SilenceId};
 
 /// Something of the store was lost, repaired or cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +22,13 @@ pub enum StoreNotice {
     Full,
     /// An incident is open in a file that was opened late, while another of its kind was open already.
     OpenTwice(IncidentId),
+    /// A silence of a file that was opened late has another number now: its own was given to another one meanwhile.
+    Renumbered {
+        /// Its number in the file.
+        before: SilenceId,
+        /// The silence, with its number now.
+        silence: Silence,
+    },
     /// Somebody has removed or replaced the file.
     FileReplaced,
     /// The same of its log.
@@ -91,6 +99,18 @@ impl StoreNotice {
                     .with_scope(&incident.scope)
                     .with("KIND", incident.kind.as_str())
                     .with("INCIDENT", incident.to_string());
+            }
+            Self::Renumbered { before, silence } => {
+                let Silence { id, of, reason, .. } = silence;
+                return MessageId::STORE_SILENCE_RENUMBERED
+                    .record(format!(
+                        "store {}: the file, unusable until now, has a silence {before} of {of}, while another one was given that \
+                         number; the one in the file is silence {id} from now on: {reason}",
+                        path.display()
+                    ))
+                    .with("SILENCE", id.to_string())
+                    .with("SCOPE", of.to_string())
+                    .with("REASON", &**reason);
             }
             Self::FileReplaced => (
                 MessageId::STORE_FILE_REPLACED,

@@ -12,6 +12,7 @@ use super::code::{Code, Severity};
 use crate::domain::clients::Fresh;
 use crate::domain::event::AskFailure;
 use crate::domain::names::{TunnelId, VpnId};
+use crate::domain::silence::SilenceId;
 use crate::domain::status::VpnStatus;
 use crate::domain::time::Stamp;
 
@@ -50,6 +51,8 @@ pub enum Component {
     Configuration,
     /// The ICMP sockets.
     Probe,
+    /// The silences.
+    Silences,
     /// This host's clock.
     Clock,
     /// The HTTP listener.
@@ -86,6 +89,7 @@ impl fmt::Display for Component {
             Self::Store => f.write_str("store"),
             Self::Configuration => f.write_str("configuration"),
             Self::Probe => f.write_str("probe"),
+            Self::Silences => f.write_str("silences"),
             Self::Clock => f.write_str("clock"),
             Self::Listener => f.write_str("listener"),
             Self::ListenerCertificate => f.write_str("listener certificate"),
@@ -300,6 +304,18 @@ impl Problem {
         Self::of(
             Code::RestartNeeded,
             format!("{} changed, which needs a restart: systemctl restart bothends", settings.join(" and ")),
+        )
+    }
+
+    /// Weekly silences, each with its zone, of which this host does not know the zone.
+    pub fn silence_zone_unknown(silences: &[(SilenceId, Arc<str>)]) -> Self {
+        let each: Vec<_> = silences.iter().map(|(id, zone)| format!("silence {id} ({zone})")).collect();
+        Self::of(
+            Code::SilenceZoneUnknown,
+            format!(
+                "the time zone of {} is not known on this host: nothing is silenced by it until the zone is back (package tzdata)",
+                each.join(", ")
+            ),
         )
     }
 

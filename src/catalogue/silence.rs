@@ -36,7 +36,7 @@ impl SilenceNotice<'_> {
     /// The record, of this site.
     pub fn record(&self, site: &str) -> JournalRecord {
         let Self { silence, what, change } = *self;
-        let Silence { id, of, from, until, weekly, reason, by, added: _ } = silence;
+        let Silence { id, of, from, until, weekly, reason, by, added: _, from_now: _ } = silence;
         let end = time(*until, *from);
         let again = weekly.as_ref().map_or_else(String::new, |zone| format!(", every week ({zone})"));
         let (kind, text) = match change {

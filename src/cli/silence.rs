@@ -19,7 +19,7 @@ use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer};
 use crate::http::status_json::SilenceJson;
 use crate::process::{Exit, environment};
-use crate::silences::{Target, Wanted, zones};
+use crate::silences::{Target, Until, Wanted, zones};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -169,10 +169,17 @@ fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
 
 fn add(wanted: Wanted, times: &Times) -> Exit {
     let Wanted { targets, from, until, weekly, reason } = wanted;
+    let (until, length_seconds) = match until {
+        Until::At(at) => (Some(clock::rfc3339(at)), None),
+        Until::After(length) => {
+            (None, Some(length.as_secs().saturating_add(u64::from(length.subsec_nanos() > 0))))
+        }
+    };
     let request = AddJson {
         targets: targets.into_iter().map(Into::into).collect(),
-        from: clock::rfc3339(from),
-        until: clock::rfc3339(until),
+        from: from.map(clock::rfc3339),
+        until,
+        length_seconds,
         weekly: weekly.as_deref().map(str::to_owned),
         reason: reason.to_string(),
     };
@@ -413,6 +420,7 @@ fn table(silences: &[SilenceJson], times: &Times) -> String {
             name: _,
             matches,
             active,
+            no_window,
             from,
             until,
             weekly,
@@ -420,10 +428,11 @@ fn table(silences: &[SilenceJson], times: &Times) -> String {
             by_uid,
             added: _,
         } = silence;
-        let state = match (active, matches) {
-            (_, false) => "matches nothing",
-            (true, true) => "active",
-            (false, true) => "planned",
+        let state = match (active, no_window, matches) {
+            (_, _, false) => "matches nothing",
+            (_, Some(why), true) => why,
+            (true, None, true) => "active",
+            (false, None, true) => "planned",
         };
         let state = if weekly.is_some() { format!("{state}, weekly") } else { state.to_owned() };
         let (from, until) = (shown(from, times), shown(until, times));

@@ -48,8 +48,7 @@ use crate::process::{Exit, environment};
 use crate::records::OpenRecord;
 use crate::sensors::runner;
 use crate::settings::SensorSettings;
-use crate::silences::Silences;
-use crate::store::{Counts, Store, StoreThread};
+use crate::store::{Counts, Store, StoreThread, StoredSilences};
 use crate::systemd;
 use crate::telemetry::prometheus;
 
@@ -67,7 +66,7 @@ pub(super) struct Opened {
     /// The listener.
     pub(super) listener: OpenListener,
     /// The silences of the last run.
-    pub(super) silences: Silences,
+    pub(super) silences: StoredSilences,
     /// The store's thread, to wait for at the end.
     pub(super) store: StoreThread,
 }

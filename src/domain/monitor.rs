@@ -237,6 +237,7 @@ impl Monitor {
                 .collect(),
             incidents: self.board.incidents.clone(),
             parents: self.parents.status(&self.connections),
+            is_date_confirmed: self.calendar.has_heard(),
             silences: Arc::clone(&self.silences),
             sources: self.sources.values().map(Polling::status).collect(),
         }
@@ -360,12 +361,18 @@ impl Monitor {
         now
     }
 
-    /// The time that counts. After a jump of the date, incomplete minutes move to the new one, which is the better one.
+    /// The time that counts. After a jump of the date, incomplete minutes move to the new one, which is the better one, and so
+    /// does what was reckoned from it of silences.
     fn dated(&mut self, now: Now) -> Now {
         self.calendar.judge(now);
         let now = self.calendar.date(now);
         if let Some(expected) = time::jumped(self.last_called, now) {
             self.minutes.restamp(expected, now.wall);
+            if !self.silences.is_empty() {
+                self.silences =
+                    self.silences.iter().map(|silence| silence.moved(expected, now.wall)).collect();
+                self.timers.set(Wake::Silences, Some(now.mono));
+            }
         }
         self.last_called = now;
         now

@@ -37,8 +37,20 @@ pub struct Silence {
     pub reason: Arc<str>,
     /// The numeric user id of who added it.
     pub by: u32,
-    /// When it was added.
+    /// When it was added, by the clock of then.
     pub added: Stamp,
+    /// Which of its times this run has reckoned from its clock.
+    pub from_now: FromNow,
+}
+
+/// Which times of a silence were reckoned from the clock when it was added, where nobody gave a date. Should that clock turn out to be
+/// wrong, they move with it. It is not stored: the next run may begin with a wrong clock, and what is stored had a right one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FromNow {
+    /// It began at once.
+    pub from: bool,
+    /// It lasts for a duration since then.
+    pub until: bool,
 }
 
 /// What a silence silences.
@@ -79,8 +91,59 @@ impl fmt::Display for SilenceScope {
 }
 
 impl Silence {
-    /// Whether it silences at this time.
+    /// Whether it silences at this time. One that began when it was added has begun, whatever a clock that is set back says.
     pub fn is_active(&self, at: Stamp) -> bool {
-        self.from <= at && at < self.until
+        (self.from <= at || self.from <= self.added) && at < self.until
+    }
+
+    /// The same silence after the date has jumped: it `is` now what was expected to be another.
+    #[must_use]
+    pub fn moved(&self, expected: Stamp, is: Stamp) -> Self {
+        let shift = |at: Stamp, moves| if moves { at + is.since(expected) - expected.since(is) } else { at };
+        let FromNow { from, until } = self.from_now;
+        Self { from: shift(self.from, from), until: shift(self.until, until), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn silence(from: i64, from_now: FromNow) -> Silence {
+        Silence {
+            id: SilenceId(1),
+            of: SilenceScope::Site,
+            from: Stamp::from_secs(from),
+            until: Stamp::from_secs(from + 600),
+            weekly: None,
+            reason: "work".into(),
+            by: 0,
+            added: Stamp::from_secs(1000),
+            from_now,
+        }
+    }
+
+    #[test]
+    fn what_began_when_it_was_added_has_begun_whatever_a_clock_that_is_set_back_says() {
+        let active = |from, at| silence(from, FromNow::default()).is_active(Stamp::from_secs(at));
+        assert!(active(1000, 720) && active(900, 720) && active(1000, 1599));
+        assert!(!active(1000, 1600));
+        assert!(!active(1001, 1000) && active(1001, 1001), "a planned one has not");
+    }
+
+    #[test]
+    fn only_what_was_reckoned_from_the_clock_moves_with_it() {
+        let (expected, is) = (Stamp::from_secs(1100), Stamp::from_secs(1100 + 280));
+        let shift = Duration::from_secs(280);
+        for (from, until) in [(true, true), (true, false), (false, false)] {
+            let before = silence(1000, FromNow { from, until });
+            let after = before.moved(expected, is);
+            assert_eq!(after.from, if from { before.from + shift } else { before.from });
+            assert_eq!(after.until, if until { before.until + shift } else { before.until });
+            assert_eq!(after.added, before.added);
+            assert_eq!(after.moved(is, expected), before, "back again");
+        }
     }
 }

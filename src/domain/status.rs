@@ -13,7 +13,7 @@ use super::quality::{Measured, Quality};
 use super::scope::ParentId;
 use super::sensor::{Finding, SensorKind};
 use super::silence::{Silence, SilenceId};
-use super::time::Now;
+use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Verdict, View};
 
 /// The whole state, both ends side by side.
@@ -29,10 +29,19 @@ pub struct Status {
     pub incidents: Vec<Arc<Incident>>,
     /// What several connections share.
     pub parents: Vec<ParentStatus>,
+    /// Whether AWS's clock is known, which counts where the host's is far from it.
+    pub is_date_confirmed: bool,
     /// The silences, each in its present or next window.
     pub silences: Arc<[Silence]>,
     /// Every poller.
     pub sources: Vec<SourceStatus>,
+}
+
+impl Status {
+    /// The date at a later moment, by the clock by which the core decides.
+    pub fn date(&self, now: Moment) -> Stamp {
+        self.at.wall + now.since(self.at.mono)
+    }
 }
 
 /// One connection.

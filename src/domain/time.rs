@@ -154,6 +154,11 @@ impl Calendar {
         self.by_aws = self.at_aws(now.mono).is_some_and(|at_aws| apart(at_aws, now.wall) > limit);
     }
 
+    /// Whether AWS's clock is known. Before that the date is the host's word alone.
+    pub const fn has_heard(&self) -> bool {
+        self.heard.is_some()
+    }
+
     /// The moment with the date that counts.
     pub fn date(&self, now: Now) -> Now {
         match self.at_aws(now.mono).filter(|_| self.by_aws) {

@@ -241,6 +241,7 @@ fn causes(
         | Component::Store
         | Component::Configuration
         | Component::Probe
+        | Component::Silences
         | Component::Clock
         | Component::Listener
         | Component::ListenerCertificate
@@ -270,6 +271,7 @@ impl CauseContext<'_> {
             | Component::Store
             | Component::Configuration
             | Component::Probe
+            | Component::Silences
             | Component::Clock
             | Component::Listener
             | Component::ListenerCertificate

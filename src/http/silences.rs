@@ -21,7 +21,7 @@ use super::status_json::SilenceJson;
 use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::process;
-use crate::silences::{Target, Wanted};
+use crate::silences::{Target, Until, Wanted};
 
 /// Where silences are.
 pub const SILENCES_PATH: &str = "/silences";
@@ -38,10 +38,12 @@ const REQUEST_MAX: usize = 32 * 1024;
 pub struct AddJson {
     /// What to silence: a silence each.
     pub targets: Vec<TargetJson>,
-    /// The beginning of the first window, RFC 3339.
-    pub from: String,
+    /// The beginning of the first window, RFC 3339; null for at once.
+    pub from: Option<String>,
     /// Its end, RFC 3339.
-    pub until: String,
+    pub until: Option<String>,
+    /// Or how long it lasts, in seconds.
+    pub length_seconds: Option<u64>,
     /// The time zone in which it comes back every week.
     pub weekly: Option<String>,
     /// Why.
@@ -203,11 +205,18 @@ fn allowed(Caller(user): Caller) -> Result<u32, String> {
 impl AddJson {
     /// In the daemon's terms.
     fn wanted(self) -> Result<Wanted, String> {
-        let Self { targets, from, until, weekly, reason } = self;
+        let Self { targets, from, until, length_seconds, weekly, reason } = self;
+        let until = match (until, length_seconds) {
+            (Some(until), None) => Until::At(stamp("until", &until)?),
+            (None, Some(seconds)) => Until::After(Duration::from_secs(seconds)),
+            (Some(_), Some(_)) | (None, None) => {
+                return Err("give either until or length_seconds".to_owned());
+            }
+        };
         Ok(Wanted {
             targets: targets.into_iter().map(Into::into).collect(),
-            from: stamp("from", &from)?,
-            until: stamp("until", &until)?,
+            from: from.as_deref().map(|from| stamp("from", from)).transpose()?,
+            until,
             weekly: weekly.map(Into::into),
             reason: reason.into(),
         })
@@ -276,8 +285,9 @@ mod tests {
     fn a_request_is_read_as_it_was_written_and_what_is_none_is_refused_with_its_place() {
         let request = AddJson {
             targets: vec![TargetJson::Site, TargetJson::Connection("Milan".to_owned())],
-            from: "2026-12-01T02:00:00Z".to_owned(),
-            until: "2026-12-01T04:00:00+01:00".to_owned(),
+            from: Some("2026-12-01T02:00:00Z".to_owned()),
+            until: Some("2026-12-01T04:00:00+01:00".to_owned()),
+            length_seconds: None,
             weekly: None,
             reason: "work".to_owned(),
         };
@@ -288,8 +298,18 @@ mod tests {
         );
         let wanted = serde_json::from_str::<AddJson>(&text).unwrap().wanted().unwrap();
         assert_eq!(wanted.targets, [Target::Site, Target::Vpn("Milan".to_owned())]);
-        assert_eq!(wanted.until.since(wanted.from), Duration::from_secs(3600));
-        let problem = AddJson { until: "tomorrow".to_owned(), ..request }.wanted().unwrap_err();
+        let (from, until) = wanted.window(Stamp::default());
+        assert_eq!(until.since(from), Duration::from_secs(3600));
+        let at_once = AddJson { from: None, until: None, length_seconds: Some(600), ..request.clone() };
+        let wanted = at_once.clone().wanted().unwrap();
+        assert_eq!((wanted.from, wanted.until), (None, Until::After(Duration::from_secs(600))));
+        for without_an_end in [
+            AddJson { length_seconds: None, ..at_once.clone() },
+            AddJson { until: Some("2026-12-01T04:00:00Z".to_owned()), ..at_once },
+        ] {
+            assert_eq!(without_an_end.wanted().unwrap_err(), "give either until or length_seconds");
+        }
+        let problem = AddJson { until: Some("tomorrow".to_owned()), ..request }.wanted().unwrap_err();
         assert!(problem.starts_with("until: \"tomorrow\" is no time"), "{problem}");
     }
 }

@@ -131,9 +131,10 @@ impl StatusJson {
         mode: &str,
         now: Now,
     ) -> Self {
-        let Status { at, site, vpns, incidents, parents, silences, sources } = status;
+        let Status { at, site, vpns, incidents, parents, is_date_confirmed: _, silences, sources } = status;
         let since_status = now.mono.since(at.mono);
-        let silenced = Silenced::of(status, now.wall);
+        let date = status.date(now.mono);
+        let silenced = Silenced::of(status, date);
         Self {
             site: site.to_string(),
             version: version.to_owned(),
@@ -142,7 +143,7 @@ impl StatusJson {
             ready: Readiness::of(status, problems, now).ready,
             vpns: vpns.iter().map(|vpn| VpnJson::of(vpn, &silenced, since_status)).collect(),
             parents: parents.iter().map(|parent| ParentJson::of(parent, &silenced)).collect(),
-            silences: silences.iter().map(|silence| SilenceJson::of(silence, status, now.wall)).collect(),
+            silences: silences.iter().map(|silence| SilenceJson::of(silence, status, date)).collect(),
             incidents: incidents.iter().map(|incident| IncidentJson::of(incident, records)).collect(),
             sources: sources.iter().map(SourceJson::of).collect(),
             problems: problems.iter().map(ProblemJson::of).collect(),

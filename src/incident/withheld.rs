@@ -14,10 +14,10 @@
 //! When one of them ceases to hold, the incident is like one that opens at that moment: it is looked up, so that what a twin or an
 //! alarm opened meanwhile is adopted, and started, with its true beginning.
 //!
-//! When the parent's incident is over before the core has released the child, where this sink took the parent, the child is still
+//! When the parent's incident is over before the core has released the child, where this sink took that incident, the child is still
 //! held: it is coming back, and a page about what works again helps nobody. The core releases it as soon as it is known to last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::board::{Board, Incident, IncidentState, Withheld};
@@ -30,20 +30,24 @@ use crate::domain::scope::{ParentId, ParentKind, Scope};
 pub(super) struct Withholding<'a> {
     sink: &'a SinkPlan,
     parents: BTreeMap<&'a ParentId, Vec<&'a Arc<Incident>>>,
+    /// Those with an open incident that the sink does not take.
+    open_elsewhere: BTreeSet<&'a ParentId>,
 }
 
 impl<'a> Withholding<'a> {
     /// Those on this Board.
     pub(super) fn new(board: &'a Board, sink: &'a SinkPlan) -> Self {
         let mut parents: BTreeMap<&ParentId, Vec<&Arc<Incident>>> = BTreeMap::new();
+        let mut open_elsewhere = BTreeSet::new();
         for incident in &board.incidents {
-            if let Scope::Parent(parent) = &incident.id.scope
-                && sink.takes(&incident.id.scope, incident.id.kind)
-            {
+            let Scope::Parent(parent) = &incident.id.scope else { continue };
+            if sink.takes(&incident.id.scope, incident.id.kind) {
                 parents.entry(parent).or_default().push(incident);
+            } else if incident.is_open() {
+                open_elsewhere.insert(parent);
             }
         }
-        Self { sink, parents }
+        Self { sink, parents, open_elsewhere }
     }
 
     /// Whether no record of the incident may be created for now.
@@ -87,19 +91,27 @@ impl<'a> Withholding<'a> {
         self.parents.get(parent).into_iter().flatten().filter(is_here).copied()
     }
 
-    /// Whether the parent's incident, which is over, came to this sink. Once it has left the Board its kind is not known: it
-    /// was at least as bad as what it explained.
+    /// Whether the parent's incident, which is over, came to this sink. Where another one is open, that is not what explains; where it
+    /// is one that this sink does not take, nobody is paged for it here. Once it has left the Board its kind is not known: a
+    /// group's may have been any, as its `redundancy_lost` explains what is worse; another parent's was at least as bad as the child.
     fn took(&self, parent: &ParentId, child: &Incident) -> bool {
+        if self.open_elsewhere.contains(parent) {
+            return false;
+        }
         let scope = Scope::Parent(parent.clone());
-        let as_bad = || Kind::ALL.into_iter().filter(|kind| *kind <= child.id.kind);
-        self.parents.contains_key(parent) || as_bad().all(|kind| self.sink.takes(&scope, kind))
+        let takes = |kind| self.sink.takes(&scope, kind);
+        self.parents.contains_key(parent)
+            || match parent.kind {
+                ParentKind::Group => [Kind::Outage, Kind::RedundancyLost].into_iter().all(takes),
+                ParentKind::Uplink | ParentKind::Site => {
+                    Kind::ALL.into_iter().filter(|kind| *kind <= child.id.kind).all(takes)
+                }
+            }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::domain::names::SinkId;
     use crate::domain::silence::SilenceId;
@@ -177,13 +189,29 @@ mod tests {
         assert!(holds(&sink, child(), vec![group(), silenced]));
     }
 
+    /// A connection is dead, and its group is not: whoever is paged for outages alone hears of it at once.
     #[test]
-    fn a_sink_of_outages_holds_a_members_outage_while_its_group_has_lost_redundancy_alone() {
-        let kinds = BTreeSet::from([Kind::Outage]);
-        let sink = SinkPlan { kinds, ..settings("milan-1").sink };
+    fn a_sink_of_outages_gets_a_members_outage_while_its_group_has_lost_redundancy_alone() {
+        let of =
+            |kinds: &[Kind]| SinkPlan { kinds: kinds.iter().copied().collect(), ..settings("milan-1").sink };
+        let (outages, both) = (of(&[Kind::Outage]), of(&[Kind::Outage, Kind::RedundancyLost]));
         let story = story("milan-1", Kind::Outage, None, Now::default());
-        let member = Incident { withheld: explained(ParentKind::Group), ..Incident::clone(story.incident()) };
-        let group = parent_story(ParentKind::Group, Kind::RedundancyLost, Now::default());
-        assert!(holds(&sink, member, vec![Incident::clone(group.incident())]));
+        let member =
+            || Incident { withheld: explained(ParentKind::Group), ..Incident::clone(story.incident()) };
+        let group = |kind, state: IncidentState| {
+            let story = parent_story(ParentKind::Group, kind, Now::default());
+            Incident { state, ..Incident::clone(story.incident()) }
+        };
+        let lost = || group(Kind::RedundancyLost, IncidentState::Open);
+        let resolved = IncidentState::Resolved { at: Stamp::default() };
+        assert!(!holds(&outages, member(), vec![lost()]));
+        assert!(holds(&both, member(), vec![lost()]));
+        // Its own outage is over, and another of its connections works again.
+        assert!(!holds(&outages, member(), vec![group(Kind::Outage, resolved), lost()]));
+        assert!(holds(&outages, member(), vec![group(Kind::Outage, resolved)]));
+        assert!(!holds(&outages, member(), vec![group(Kind::RedundancyLost, resolved)]));
+        // It has left the Board, and may have been either.
+        assert!(!holds(&outages, member(), vec![]));
+        assert!(holds(&both, member(), vec![]));
     }
 }

@@ -51,11 +51,10 @@ pub(crate) fn at(text: &str) -> Stamp {
 }
 
 pub(crate) fn wanted(targets: &[Target], from: &str, until: &str, weekly: Option<&str>) -> Wanted {
-    let (from, until) = (at(from), at(until));
     Wanted {
         targets: targets.to_vec(),
-        from,
-        until,
+        from: Some(at(from)),
+        until: Until::At(at(until)),
         weekly: weekly.map(Into::into),
         reason: "a new line".into(),
     }
@@ -200,9 +199,16 @@ fn weekly(from: &str, until: &str) -> Silence {
     add(&mut list, &wanted).unwrap().remove(0)
 }
 
+fn window(first: &Silence, now: Stamp) -> Silence {
+    match standing(first, now, zones) {
+        Standing::Window(window) => window,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The window in which it stands at this time.
 fn window_at(first: &Silence, now: &str) -> [String; 2] {
-    let window = window(first, at(now), zones).unwrap();
+    let window = window(first, at(now));
     [window.from, window.until].map(crate::clock::rfc3339)
 }
 
@@ -241,7 +247,7 @@ fn windows_of_nearly_a_week_follow_each_other_without_end() {
     let first = weekly("2027-03-01T12:00:00Z", "2027-03-08T11:59:00Z");
     let mut now = at(NOW);
     for _ in 0..60 {
-        let window = window(&first, now, zones).unwrap();
+        let window = window(&first, now);
         assert!(now < window.until && window.until.since(window.from) == first.until.since(first.from));
         now = window.until;
     }
@@ -259,10 +265,75 @@ fn a_clock_that_was_wrong_for_a_while_leaves_no_trace() {
 }
 
 #[test]
-fn without_its_zone_a_weekly_silence_ends_with_its_first_window() {
+fn a_weekly_silence_without_its_zone_has_no_window_after_the_first_and_is_not_over() {
     let first = weekly("2027-03-06T21:00:00Z", "2027-03-07T01:00:00Z");
-    assert!(window(&first, at("2027-03-07T00:00:00Z"), |_| None).is_some());
-    assert_eq!(window(&first, at("2027-03-07T01:00:00Z"), |_| None), None);
+    let later = at("2027-03-07T01:00:00Z");
+    assert!(matches!(standing(&first, at("2027-03-07T00:00:00Z"), |_| None), Standing::Window(_)));
+    assert_eq!(standing(&first, later, |_| None), Standing::Unknown(Unknown::Zone));
+    assert_eq!(standing(&first, Stamp::from_millis(i64::MAX), zones), Standing::Unknown(Unknown::Date));
+    let mut list = Silences::new([first.clone()], 1);
+    assert_eq!(list.remove_over(later, |_| None), []);
+    assert!(list.present(later, |_| None).is_empty());
+    assert_eq!(list.present(later, zones)[0].from, at("2027-03-13T21:00:00Z"), "it is back with its zone");
+}
+
+#[test]
+fn a_reason_reads_as_it_was_meant() {
+    let with_reason = |reason: &str| Wanted { reason: reason.into(), ..site(NOW, "2027-03-01T13:00:00Z") };
+    let refused = |reason: &str| add(&mut Silences::default(), &with_reason(reason)).unwrap_err();
+    for deceptive in [
+        '\u{AD}',
+        '\u{61C}',
+        '\u{200B}',
+        '\u{200D}',
+        '\u{200E}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202E}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{3164}',
+        '\u{FEFF}',
+        '\u{FFF9}',
+        '\u{E0041}',
+        '\u{E0100}',
+    ] {
+        assert_eq!(refused(&format!("a new {deceptive}line")), Refusal::ReasonCharacter(deceptive));
+    }
+    let text = refused("a\u{202E}b").to_string();
+    assert!(text.contains("invisible character U+202E"), "{text}");
+    for blank in ["", " ", "\u{A0}\u{3000}", "\u{2800}", "\u{FE0F}"] {
+        assert_eq!(refused(blank), Refusal::Reason, "{blank:?}");
+    }
+    assert_eq!(refused("two\u{85}lines"), Refusal::Reason);
+    for plain in
+        ["é", "e\u{301}", "回線の移動", "नया तार", "تغيير 4711", "⚠\u{FE0F} new line", "a\u{A0}b", "."]
+    {
+        assert!(add(&mut Silences::default(), &with_reason(plain)).is_ok(), "{plain}");
+    }
+}
+
+#[test]
+fn a_silence_without_a_beginning_begins_when_it_is_added_and_a_length_is_reckoned_from_there() {
+    let asked =
+        |from: Option<&str>, until| Wanted { from: from.map(at), until, ..site(NOW, "2027-03-01T14:00:00Z") };
+    let hour = Until::After(Duration::from_secs(3600));
+    let at_two = Until::At(at("2027-03-01T14:00:00Z"));
+    let (one, two) = ("2027-03-01T13:00:00Z", "2027-03-01T14:00:00Z");
+    for (wanted, from, until, from_now) in [
+        (asked(None, hour), NOW, one, FromNow { from: true, until: true }),
+        (asked(None, at_two), NOW, two, FromNow { from: true, until: false }),
+        (asked(Some(one), hour), one, two, FromNow::default()),
+        (asked(Some(one), at_two), one, two, FromNow::default()),
+    ] {
+        let added = add(&mut Silences::default(), &wanted).unwrap().remove(0);
+        assert_eq!((added.from, added.until, added.from_now), (at(from), at(until), from_now));
+    }
+    assert_eq!(
+        add(&mut Silences::default(), &asked(None, Until::After(Duration::ZERO))),
+        Err(Refusal::Backwards)
+    );
 }
 
 #[test]

@@ -387,6 +387,8 @@ stored! {
         reason: Arc<str>,
         by: u32,
         added: Stamp,
+        #[serde(skip)]
+        from_now: silence::FromNow,
     }
     enum silence::SilenceScope, "silence::SilenceScope" {
         Site,

@@ -15,7 +15,7 @@ use super::disk::{Disk, Opening};
 use super::history::{History, Transition, TransitionBody};
 use super::open::OpenError;
 use super::recall::{Memory, Recall};
-use super::state::State;
+use super::state::{LateSilences, State};
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::{Remembered, SeenUp};
@@ -60,6 +60,8 @@ pub struct StoreEngine {
     spool: bool,
     /// The silences that the file held when it was opened.
     silences: Silences,
+    /// Those of a file that was opened later.
+    late_silences: VecDeque<Silences>,
     state: State,
     history: History,
     pace: Pace,
@@ -181,6 +183,7 @@ impl StoreEngine {
             path: settings.path.clone(),
             spool: settings.spool,
             silences: found.list_of_silences(),
+            late_silences: VecDeque::new(),
             state: State::of(&found),
             history: History::default(),
             pace: Pace::default(),
@@ -282,7 +285,19 @@ impl StoreEngine {
         for silence in silences {
             self.state.silence(silence);
         }
+        self.take_late_silences();
         self.pace.state(now.mono);
+    }
+
+    /// Those that come from a file that was opened late are for the daemon, which has given numbers without knowing them.
+    fn take_late_silences(&mut self) {
+        let (LateSilences { found, renumbered, has_higher }, last) = self.state.take_late_silences();
+        self.notices.extend(
+            renumbered.into_iter().map(|(before, silence)| StoreNotice::Renumbered { before, silence }),
+        );
+        if has_higher || !found.is_empty() {
+            self.late_silences.push_back(Silences::new(found.into_values(), last));
+        }
     }
 
     /// Removes silences that are over, for a commit at once.
@@ -345,6 +360,7 @@ impl StoreEngine {
             return Ok(());
         }
         let done = self.disk.write(&mut self.state, &mut self.history, now, &mut self.notices);
+        self.take_late_silences();
         let dropped = self.disk.take_dropped();
         self.dropped(dropped);
         self.counts.rollups_dropped += self.disk.take_lost();
@@ -379,6 +395,12 @@ impl StoreEngine {
     /// The silences of the last run.
     pub const fn silences(&self) -> &Silences {
         &self.silences
+    }
+
+    /// The next silences that a file held that could not be read at the start, and the highest number. None has a number that was
+    /// given in this run.
+    pub fn poll_late_silences(&mut self) -> Option<Silences> {
+        self.late_silences.pop_front()
     }
 
     /// Every row of a sink's ledger, committed or waiting.

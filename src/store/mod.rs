@@ -29,4 +29,4 @@ pub use self::database::{Capacity, capacity};
 pub use self::engine::{Counts, StoreEngine};
 pub use self::open::OpenError;
 pub use self::recall::{Recall, recall_file};
-pub use self::thread::{Opened, Recalling, Store, StoreThread};
+pub use self::thread::{Opened, Recalling, Store, StoreThread, StoredSilences};

@@ -25,9 +25,25 @@ pub(super) struct State {
     down: BTreeSet<ParentId>,
     /// Those that are not over, each in its first window.
     silences: BTreeMap<SilenceId, Silence>,
+    /// Those that are over, until that is written.
+    over: BTreeMap<SilenceId, Silence>,
+    /// The highest number of a silence that is known to be given.
+    last_silence: u32,
+    late: LateSilences,
     /// When an incident's first record at a sink was known, where that was in this run; `None` where it was not the incident's.
     paged: BTreeMap<(SinkId, IncidentId), Option<Stamp>>,
     unwritten: BTreeSet<Key>,
+}
+
+/// What of silences the daemon does not know yet.
+#[derive(Debug, Default)]
+pub(super) struct LateSilences {
+    /// Those of a file that was opened late, by the numbers that they have now.
+    pub(super) found: BTreeMap<SilenceId, Silence>,
+    /// Of these, the number that the file had, where another silence has got it meanwhile.
+    pub(super) renumbered: Vec<(SilenceId, Silence)>,
+    /// Whether the file had given higher numbers.
+    pub(super) has_higher: bool,
 }
 
 /// The tunnel; and the check and inside address by which our end saw it up, for our end.
@@ -78,6 +94,16 @@ fn has_own_end(seen: &SeenUp) -> bool {
     }
 }
 
+/// Whether it is one silence, whatever number and dates it has got since.
+fn is_same(one: &Silence, other: &Silence) -> bool {
+    let key = |silence: &Silence| {
+        let Silence { id: _, of, from: _, until: _, weekly, reason, by, added, from_now: _ } =
+            silence.clone();
+        (added, of, by, weekly, reason)
+    };
+    key(one) == key(other)
+}
+
 fn row_key(row: &LedgerRow) -> RowKey {
     (row.sink.clone(), row.incident.clone(), row.generation)
 }
@@ -93,6 +119,9 @@ impl State {
             incidents: incidents.map(|it| (it.id.clone(), (Arc::clone(it), None))).collect(),
             ledger: found.ledger.iter().map(|row| (row_key(row), row.clone())).collect(),
             silences: found.silences.iter().map(|silence| (silence.id, silence.clone())).collect(),
+            over: BTreeMap::new(),
+            last_silence: found.list_of_silences().last().0,
+            late: LateSilences::default(),
             paged: BTreeMap::new(),
             unwritten: BTreeSet::new(),
         }
@@ -173,16 +202,60 @@ impl State {
         self.unwritten.insert(Key::Forgotten(sink.clone(), incident.clone()));
     }
 
-    /// A silence in its first window.
+    /// A silence in its first window. It may have been given its number before that of a file was known.
     pub(super) fn silence(&mut self, silence: Silence) {
+        self.last_silence = self.last_silence.max(silence.id.0);
+        let there = self.silences.remove(&silence.id);
         self.unwritten.insert(Key::Silence(silence.id));
+        let other = there.filter(|there| !is_same(there, &silence));
         self.silences.insert(silence.id, silence);
+        if let Some(other) = other {
+            self.late.found.remove(&other.id);
+            self.renumber(other);
+        }
     }
 
     /// Removes a silence that is over.
     pub(super) fn silence_over(&mut self, id: SilenceId) {
         self.unwritten.insert(Key::Silence(id));
-        self.silences.remove(&id);
+        if let Some(silence) = self.silences.remove(&id) {
+            self.over.insert(id, silence);
+        }
+    }
+
+    /// Gives a number to a silence of a file whose own number is taken.
+    fn renumber(&mut self, silence: Silence) {
+        self.last_silence = self.last_silence.saturating_add(1);
+        let (before, id) = (silence.id, SilenceId(self.last_silence));
+        let silence = Silence { id, ..silence };
+        self.late.renumbered.push((before, silence.clone()));
+        self.late.found.insert(id, silence.clone());
+        self.unwritten.insert(Key::Silence(id));
+        self.silences.insert(id, silence);
+    }
+
+    /// The silences of a file that was opened late. One that has ended here meanwhile stays so; one whose number has been given to
+    /// another gets another number.
+    fn join_silences(&mut self, found: Vec<Silence>, last: u32) {
+        self.late.has_higher |= last > self.last_silence;
+        self.last_silence = self.last_silence.max(last);
+        for silence in found {
+            let is_known = |known: &Silence| is_same(known, &silence);
+            if self.silences.values().any(is_known) || self.over.values().any(is_known) {
+                continue;
+            }
+            if self.silences.contains_key(&silence.id) {
+                self.renumber(silence);
+            } else {
+                self.late.found.insert(silence.id, silence.clone());
+                self.silences.insert(silence.id, silence);
+            }
+        }
+    }
+
+    /// What of silences the daemon does not know yet, and the highest number that was given.
+    pub(super) fn take_late_silences(&mut self) -> (LateSilences, u32) {
+        (std::mem::take(&mut self.late), self.last_silence)
     }
 
     /// Every row.
@@ -194,6 +267,7 @@ impl State {
     /// incident that is open in it, while another of its kind is open here, is settled, since only one of a kind is open.
     /// Returns those incidents.
     pub(super) fn join(&mut self, found: Found, now: Now) -> Vec<IncidentId> {
+        let SilenceId(last) = found.list_of_silences().last();
         for seen in found.remembered.seen_up {
             let key = seen_key(&seen);
             if !self.seen_up.get(&key).is_some_and(has_own_end) {
@@ -210,11 +284,7 @@ impl State {
                 self.ledger.entry(row_key(&row)).or_insert(row);
             }
         }
-        for silence in found.silences {
-            if !self.unwritten.contains(&Key::Silence(silence.id)) {
-                self.silences.entry(silence.id).or_insert(silence);
-            }
-        }
+        self.join_silences(found.silences, last);
         let mut settled = Vec::new();
         for incident in found.remembered.incidents {
             let of_its_kind = |(id, (_, settled)): (&IncidentId, &(_, Option<Stamp>))| {
@@ -231,7 +301,18 @@ impl State {
 
     /// The file has none of it.
     pub(super) fn write_again(&mut self) {
-        let Self { seen_up, down, incidents, ledger, silences, paged, unwritten } = self;
+        let Self {
+            seen_up,
+            down,
+            incidents,
+            ledger,
+            silences,
+            over: _,
+            last_silence: _,
+            late: _,
+            paged,
+            unwritten,
+        } = self;
         unwritten.extend(seen_up.keys().cloned().map(Key::SeenUp));
         unwritten.extend(down.iter().cloned().map(Key::Down));
         unwritten.extend(incidents.keys().cloned().map(Key::Incident));
@@ -243,6 +324,7 @@ impl State {
     /// The file has all of it.
     pub(super) fn written(&mut self) {
         self.unwritten.clear();
+        self.over.clear();
         self.incidents.retain(|_, (_, settled)| settled.is_none());
         let ledger = &self.ledger;
         self.paged.retain(|(sink, incident), at| {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -87,10 +88,19 @@ pub struct Opened {
     pub store: Store,
     /// The data of the last run.
     pub remembered: Remembered,
-    /// The silences of the last run, each in its first window.
-    pub silences: Silences,
+    /// The silences of the last run.
+    pub silences: StoredSilences,
     /// The thread, to join at the end.
     pub thread: StoreThread,
+}
+
+/// The silences of the last run, each in its first window.
+#[derive(Debug)]
+pub struct StoredSilences {
+    /// Those that could be read at the start.
+    pub list: Silences,
+    /// Those of a file that could not, as soon as it can; with the highest number.
+    pub late: UnboundedReceiver<Silences>,
 }
 
 /// A handle of the store. When the last clone is dropped, the thread writes the rest and ends.
@@ -143,11 +153,12 @@ impl Store {
         let held = StoreLock::take_again(&settings.path)?;
         let (engine, remembered) = StoreEngine::start(settings, now)?;
         let lock = held.map_or_else(|| StoreLock::take(&settings.path), |lock| Ok(Some(lock)))?;
-        let silences = engine.silences().clone();
+        let (late, late_in) = tokio::sync::mpsc::unbounded_channel();
+        let silences = StoredSilences { list: engine.silences().clone(), late: late_in };
         let (jobs, queue) = mpsc::channel();
         let (alive, ended) = oneshot::channel();
         let shared = Arc::new(Shared { path: settings.path.clone(), ..Shared::default() });
-        let worker = Worker::new(engine, health.clone(), Arc::clone(&shared));
+        let worker = Worker::new(engine, health.clone(), Arc::clone(&shared), late);
         let run = move || {
             worker.run(&queue);
             drop(lock);
@@ -376,12 +387,19 @@ struct Worker {
     health: Health,
     shared: Arc<Shared>,
     stated: Option<Problem>,
+    /// One message for each file that is opened late.
+    late: UnboundedSender<Silences>,
 }
 
 impl Worker {
     /// A worker; its engine's problem is stated when this returns.
-    fn new(engine: StoreEngine, health: Health, shared: Arc<Shared>) -> Self {
-        let mut worker = Self { engine, health, shared, stated: None };
+    fn new(
+        engine: StoreEngine,
+        health: Health,
+        shared: Arc<Shared>,
+        late: UnboundedSender<Silences>,
+    ) -> Self {
+        let mut worker = Self { engine, health, shared, stated: None, late };
         worker.report();
         worker
     }
@@ -453,6 +471,10 @@ impl Worker {
     fn report(&mut self) {
         while let Some(notice) = self.engine.poll_notice() {
             notice.record(self.engine.path()).emit();
+        }
+        while let Some(silences) = self.engine.poll_late_silences() {
+            // Nobody has the list once the daemon is ending.
+            let _ending = self.late.send(silences);
         }
         let hung = self.shared.hangs.swap(false, Ordering::AcqRel);
         if !hung && self.engine.problem() == self.stated.as_ref() {

@@ -8,7 +8,7 @@ use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::Kind;
 use bothends::domain::plan::Plan;
 use bothends::domain::scope::{ParentKind, Scope};
-use bothends::domain::silence::{Silence, SilenceId, SilenceScope};
+use bothends::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use bothends::domain::time::Moment;
 
 use crate::site::*;
@@ -402,4 +402,24 @@ fn a_silence_of_another_connection_is_no_fact_and_one_that_is_ended_is_over_at_o
     site.run(10);
     let ends: Vec<_> = covered(&site, 2, begun).into_iter().filter(|(.., to)| to.is_none()).collect();
     assert!(!ends.is_empty() && ends.iter().all(|(at, ..)| *at == 100), "{ends:?}");
+}
+
+/// The host's clock is set while AWS's is not known, or AWS's becomes known.
+#[test]
+fn a_silence_for_a_duration_from_now_on_lasts_that_long_whatever_becomes_of_the_date() {
+    for (ahead, behind) in [(3600, 0), (0, 3600), (0, 280)] {
+        let mut site = Site::healthy(plan());
+        let from_now = FromNow { from: true, until: true };
+        let silence = Silence { from_now, ..site.silence(7, SilenceScope::Site, 0, 600) };
+        site.silences(&[silence]);
+        site.run(60);
+        site.world.now.wall = site.world.now.wall + secs(ahead) - secs(behind);
+        site.run(60);
+        site.fail(2);
+        site.run(470);
+        assert_eq!(site.withheld(&scope_of(2), Kind::Outage), silenced(7), "{ahead} {behind}");
+        assert_eq!(site.paged(), [], "{ahead} {behind}");
+        site.run(20);
+        assert_eq!(site.paged(), [(scope_of(2), Kind::Outage)], "{ahead} {behind}");
+    }
 }

@@ -13,7 +13,7 @@ use bothends::domain::names::{Kind, Role, TunnelId, VpnId};
 use bothends::domain::plan::{ParentPlan, Plan, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
 use bothends::domain::scope::{ParentId, ParentKind, Scope};
 use bothends::domain::sensor::{Finding, Path, Reach, SensorKind};
-use bothends::domain::silence::{Silence, SilenceId, SilenceScope};
+use bothends::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use bothends::domain::status::ParentState;
 use bothends::domain::time::{Moment, Stamp};
 use bothends::domain::verdict::{Verdict, Why};
@@ -282,6 +282,7 @@ impl Site {
             reason: "a planned change".into(),
             by: 1000,
             added: now,
+            from_now: FromNow::default(),
         }
     }
 

@@ -14,7 +14,7 @@ use bothends::domain::plan::Plan;
 use bothends::domain::request::{AwsRequest, EchoRequest, HistoryRequest, Request};
 use bothends::domain::rollup::Rollup;
 use bothends::domain::sensor::SenseRequest;
-use bothends::domain::silence::{Silence, SilenceId};
+use bothends::domain::silence::{FromNow, Silence, SilenceId};
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{
@@ -240,6 +240,7 @@ impl Gateway {
             reason: "planned work".into(),
             by: 1000,
             added: wall,
+            from_now: FromNow::default(),
         });
         self.silences.last()
     }

@@ -20,7 +20,7 @@ use crate::domain::plan::RouteKey;
 use crate::domain::quality::Quality;
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
-use crate::domain::silence::{Silence, SilenceId, SilenceScope};
+use crate::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Verdict, View, Why};
 use crate::fixture::{self, after};
 use crate::process::Exit;
@@ -102,6 +102,7 @@ fn of_silences() -> Vec<JournalRecord> {
         reason: "the line is moved to the new hall".into(),
         by: 1000,
         added: fixture::start().wall,
+        from_now: FromNow::default(),
     });
     let record =
         |silence: &Silence, change| SilenceNotice { silence, what: "Milan DC", change }.record("milan-1");
@@ -362,6 +363,7 @@ pub(super) fn of_parts() -> Vec<JournalRecord> {
         StoreNotice::Full,
         StoreNotice::OpenTwice(fixture::incident().id),
         StoreNotice::OpenTwice(fixture::incident_of_uplink().id),
+        StoreNotice::Renumbered { before: SilenceId(1), silence: fixture::silence() },
     ];
     let rejected = MetricsNotice::Rejected {
         dimensions: "milan-1 vpn-1".to_owned(),
@@ -431,6 +433,7 @@ fn components(code: Code) -> Vec<Component> {
         Code::MetricsFailing => vec![Component::Publisher],
         Code::StoreFailing => vec![Component::Store],
         Code::ReloadRefused | Code::RestartNeeded => vec![Component::Configuration],
+        Code::SilenceZoneUnknown => vec![Component::Silences],
         Code::ClockOff => vec![Component::Clock],
         Code::ListenerFailing => vec![Component::Listener],
         Code::ListenerFileFailing => vec![Component::ListenerCertificate, Component::ListenerToken],

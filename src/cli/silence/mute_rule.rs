@@ -51,12 +51,13 @@ pub(super) fn calls(wanted: &Wanted, plan: &Plan, now: Stamp, zones: Zones) -> R
             alarms.entry(region(plan, &vpn)).or_default().extend(names);
         }
     }
+    let (from, _) = wanted.window(now);
     let mut calls = Vec::new();
     for schedule in schedules(wanted, now, zones)? {
         for (region, names) in &alarms {
             let names: Vec<_> = names.iter().collect();
             for (part, names) in names.chunks(TARGETS_MAX).enumerate() {
-                let name = format!("{}{}-{}", rule_name(plan, wanted), schedule.suffix, part + 1);
+                let name = format!("{}{}-{}", rule_name(plan, from), schedule.suffix, part + 1);
                 calls.push(call(&name, region.as_deref(), wanted, &schedule, names));
             }
         }
@@ -70,20 +71,20 @@ fn region(plan: &Plan, vpn: &VpnId) -> Option<Arc<str>> {
 }
 
 /// `bothends-milan-1-20261201T0200`: the same silence gives the same name, and so replaces its rule.
-fn rule_name(plan: &Plan, wanted: &Wanted) -> String {
+fn rule_name(plan: &Plan, from: Stamp) -> String {
     let site: String =
         plan.site.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
-    let at = local(wanted.from, &TimeZone::UTC).map(|at| at.strftime("%Y%m%dT%H%M").to_string());
+    let at = local(from, &TimeZone::UTC).map(|at| at.strftime("%Y%m%dT%H%M").to_string());
     format!("bothends-{site}-{}", at.unwrap_or_default())
 }
 
 fn schedules(wanted: &Wanted, now: Stamp, zones: Zones) -> Result<Vec<Schedule>, Refusal> {
-    let Wanted { targets: _, from, until, weekly, reason: _ } = wanted;
-    let end = full_minute(*until);
+    let (from, until) = wanted.window(now);
+    let end = full_minute(until);
     let mut schedules = Vec::new();
     // What has begun is muted from the next minute but one on: a rule begins at a time to come.
-    let begun = *from <= now;
-    if weekly.is_none() || begun {
+    let begun = from <= now;
+    if wanted.weekly.is_none() || begun {
         let begin = if begun { now.minute() + MINUTE * 2 } else { from.minute() };
         if let Some(at) = local(begin, &TimeZone::UTC).filter(|_| begin < end) {
             schedules.push(Schedule {
@@ -95,7 +96,7 @@ fn schedules(wanted: &Wanted, now: Stamp, zones: Zones) -> Result<Vec<Schedule>,
             });
         }
     }
-    if let Some(zone) = weekly {
+    if let Some(zone) = &wanted.weekly {
         let clocks = zones(zone).ok_or_else(|| Refusal::Zone(Arc::clone(zone)))?;
         let begin = from.minute();
         let at = local(begin, &clocks).ok_or(Refusal::TooFarAhead)?;

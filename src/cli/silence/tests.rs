@@ -98,7 +98,7 @@ fn a_silence_needs_a_target_an_end_and_a_reason() {
         serde_json::to_string(&targets).unwrap(),
         r#"[{"scope":"site"},{"scope":"connection","name":"a"},{"scope":"connection","name":"b"},{"scope":"tunnel","name":"203.0.113.1"},{"scope":"group","name":"paris"},{"scope":"uplink","name":"wan1"}]"#
     );
-    assert_eq!(wanted.until.since(wanted.from).as_secs(), 7200);
+    assert_eq!((wanted.from, wanted.until), (None, Until::After(std::time::Duration::from_secs(7200))));
     assert_eq!(wanted.weekly.as_deref(), Some("UTC"));
 }
 
@@ -110,6 +110,7 @@ fn silence() -> SilenceJson {
         name: "Milan DC".to_owned(),
         matches: true,
         active: true,
+        no_window: None,
         from: "2026-12-01T01:00:00Z".to_owned(),
         until: "2026-12-01T03:00:00Z".to_owned(),
         weekly: None,
@@ -144,6 +145,18 @@ fn what_was_added_is_said_with_its_end_and_that_a_twin_does_not_know_it() {
 fn the_list_says_what_is_active_and_what_matches_nothing_and_no_text_controls_the_terminal() {
     let gone = SilenceJson { id: 12, matches: false, weekly: Some("UTC".to_owned()), ..silence() };
     let text = table(&[silence(), gone], &utc());
+    let unknown = "its time zone is not known to this host";
+    let lost = SilenceJson {
+        active: false,
+        no_window: Some(unknown.to_owned()),
+        weekly: Some("Europe/Rome".to_owned()),
+        ..silence()
+    };
+    assert!(
+        table(&[lost], &utc()).contains(&format!("  {unknown}, weekly  ")),
+        "{}",
+        table(&[silence()], &utc())
+    );
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("id  state "), "{text}");
     assert!(lines[1].starts_with("3   active ") && lines[1].ends_with("\u{fffd}[31mnew line"), "{text}");

@@ -8,7 +8,7 @@ use jiff::tz::{AmbiguousOffset, Disambiguation, TimeZone};
 use jiff::{Span, SpanRelativeTo, Timestamp, civil};
 
 use crate::domain::time::Stamp;
-use crate::silences::Zones;
+use crate::silences::{Until, Zones};
 
 /// The clocks by which times without an offset are meant.
 #[derive(Debug, Clone)]
@@ -87,17 +87,16 @@ impl Times {
         self.zone.iana_name().map(Into::into).ok_or(TimeError::NoName)
     }
 
-    /// The beginning and the end of a window.
-    pub(super) fn window(&self, window: Window<'_>, now: Stamp) -> Result<(Stamp, Stamp), TimeError> {
+    /// The beginning of a window, if it is given, and the end. What is not a date is reckoned by the daemon, whose clock decides.
+    pub(super) fn window(&self, window: Window<'_>, now: Stamp) -> Result<(Option<Stamp>, Until), TimeError> {
         let Window { from, until, length } = window;
-        let from = match from {
-            Some(text) => self.read("--from", text, now, Disambiguation::Earlier)?,
-            None => now,
-        };
+        let from = from.map(|text| self.read("--from", text, now, Disambiguation::Earlier)).transpose()?;
         let until = match (until, length) {
             // The clocks show an hour twice when they are put back: the longer window.
-            (Some(text), _) => self.read("--until", text, from, Disambiguation::Later)?,
-            (None, Some(text)) => from + duration(text)?,
+            (Some(text), _) => {
+                Until::At(self.read("--until", text, from.unwrap_or(now), Disambiguation::Later)?)
+            }
+            (None, Some(text)) => Until::After(duration(text)?),
             (None, None) => return Err(TimeError::Form { option: "--until", text: String::new() }),
         };
         Ok((from, until))
@@ -176,7 +175,11 @@ mod tests {
     fn read(from: Option<&str>, until: &str, now: &str) -> Result<[Stamp; 2], TimeError> {
         let times = Times::of(Some("Europe/Berlin"), berlin).unwrap();
         let window = Window { from, until: Some(until), length: None };
-        times.window(window, at(now)).map(|(from, until)| [from, until])
+        let (from, until) = times.window(window, at(now))?;
+        match until {
+            Until::At(until) => Ok([from.unwrap_or_else(|| at(now)), until]),
+            Until::After(_) => panic!("no length was given"),
+        }
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(super) fn silence_line(silence: &SilenceJson, at: &str) -> String {
         added: _,
         active,
         matches: _,
+        no_window: _,
     } = silence;
     let (from, until) = (short(from, at), short(until, at));
     let when = if *active { format!("until {until}") } else { format!("planned, {from} to {until}") };

@@ -50,6 +50,9 @@ pub struct SilenceJson {
     pub matches: bool,
     /// Whether it silences now.
     pub active: bool,
+    /// Why it has no window now; `from` and `until` are the first one's then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_window: Option<String>,
     /// When its present or next window begins, or began, RFC 3339.
     pub from: String,
     /// When that ends, RFC 3339.
@@ -94,7 +97,7 @@ impl SilenceJson {
 
     /// The silence at this moment. `name` is that of what it silences; `None` if the configuration in force does not have it.
     pub fn new(silence: &Silence, name: Option<String>, now: Stamp) -> Self {
-        let Silence { id, of, from, until, weekly, reason, by, added } = silence;
+        let Silence { id, of, from, until, weekly, reason, by, added, from_now: _ } = silence;
         Self {
             id: id.0,
             scope: of.word().to_owned(),
@@ -102,6 +105,7 @@ impl SilenceJson {
             matches: name.is_some(),
             name: name.unwrap_or_else(|| of.to_string()),
             active: silence.is_active(now),
+            no_window: None,
             from: rfc3339(*from),
             until: rfc3339(*until),
             weekly: weekly.as_deref().map(str::to_owned),

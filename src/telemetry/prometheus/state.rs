@@ -151,7 +151,7 @@ fn parent_states(parent: &ParentStatus) -> impl Iterator<Item = ([String; 3], f6
 
 /// The site, what several connections share, each connection and each tunnel. Why it is silenced is nobody's label.
 fn silenced(status: &Status, now: Now) -> Vec<([String; 4], f64)> {
-    let silenced = Silenced::of(status, now.wall);
+    let silenced = Silenced::of(status, status.date(now.mono));
     let labels = |scope: &str, name: &str| [scope.to_owned(), name.to_owned(), String::new(), String::new()];
     let site = (labels(ParentKind::Site.as_str(), &status.site), flag(silenced.site().is_some()));
     let shared = status.parents.iter().filter(|parent| parent.id.kind != ParentKind::Site);

@@ -1,8 +1,11 @@
 //! Silences outlive a restart, and none of their numbers comes back.
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 use crate::domain::scope::{ParentId, ParentKind};
-use crate::domain::silence::SilenceScope;
+use crate::domain::silence::{FromNow, SilenceScope};
 use crate::store::fixture::{on_disk, tunnel};
 
 /// From an hour before [`NOW`] on.
@@ -16,6 +19,7 @@ fn silence(id: u32, of: SilenceScope, length: Duration, weekly: Option<&str>) ->
         reason: "a new line, \"by cable\"".into(),
         by: 1000,
         added: NOW.wall - HOUR,
+        from_now: FromNow::default(),
     }
 }
 
@@ -102,4 +106,111 @@ fn a_new_file_is_given_the_silences_that_are_in_memory() {
         .map(Result::unwrap)
         .collect();
     assert_eq!(ids, [1, 2, 3]);
+}
+
+/// A store with these silences, which cannot be opened until [`open_up`].
+fn shut(settings: &StoreSettings, silences: Vec<Silence>, away: &Path) -> StoreEngine {
+    let (mut engine, _) = StoreEngine::open(settings, NOW).unwrap();
+    engine.keep_silences(silences, NOW);
+    engine.commit(NOW).unwrap();
+    drop(engine);
+    let parent = settings.path.parent().unwrap();
+    fs::rename(parent, away).unwrap();
+    fs::write(parent, "in the way").unwrap();
+    let (engine, _) = StoreEngine::open(settings, NOW).unwrap();
+    assert_eq!(*engine.silences(), Silences::default());
+    engine
+}
+
+fn open_up(settings: &StoreSettings, away: &PathBuf) {
+    let parent = settings.path.parent().unwrap();
+    fs::remove_file(parent).unwrap();
+    fs::rename(away, parent).unwrap();
+}
+
+/// Like the first of [`one_of_each`], added later and for another reason.
+fn newer(id: u32) -> Silence {
+    let reason = "another line".into();
+    Silence { reason, added: NOW.wall, ..silence(id, SilenceScope::Site, HOUR * 3, None) }
+}
+
+fn stored(settings: &StoreSettings) -> Silences {
+    StoreEngine::open(settings, NOW).unwrap().0.silences().clone()
+}
+
+#[test]
+fn silences_of_a_file_that_is_opened_late_come_to_light_and_none_is_overwritten() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let away = directory.path().join("away");
+    let mut engine = shut(&settings, one_of_each(), &away);
+    // The list begins with 1 again, as it knows of none.
+    engine.keep_silences(vec![newer(1)], NOW);
+    assert_eq!(engine.poll_late_silences(), None);
+    open_up(&settings, &away);
+    engine.commit(NOW).unwrap();
+    let renumbered = Silence { id: SilenceId(5), ..one_of_each().remove(0) };
+    let late: Vec<_> = one_of_each().into_iter().skip(1).chain([renumbered]).collect();
+    assert_eq!(engine.poll_late_silences(), Some(Silences::new(late.clone(), 5)));
+    assert_eq!(engine.poll_late_silences(), None);
+    let notice = engine.poll_notice().unwrap().record(&settings.path);
+    assert!(
+        notice.message.contains("has a silence 1 of site")
+            && notice.message.contains("is silence 5 from now on"),
+        "{}",
+        notice.message
+    );
+    drop(engine);
+    assert_eq!(stored(&settings), Silences::new(late.into_iter().chain([newer(1)]), 5), "nothing is lost");
+}
+
+/// The file was opened by itself, and the list has given a number before it heard of it.
+#[test]
+fn a_number_that_is_given_while_the_file_is_opened_takes_the_place_of_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let away = directory.path().join("away");
+    let mut engine = shut(&settings, one_of_each(), &away);
+    open_up(&settings, &away);
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.poll_late_silences(), Some(Silences::new(one_of_each(), 4)));
+    engine.keep_silences(vec![newer(1)], NOW);
+    let renumbered = Silence { id: SilenceId(5), ..one_of_each().remove(0) };
+    assert_eq!(engine.poll_late_silences(), Some(Silences::new([renumbered.clone()], 5)));
+    engine.commit(NOW).unwrap();
+    // The same silence again, with dates that have moved, is no other.
+    engine.keep_silences(vec![Silence { until: NOW.wall + HOUR * 9, ..newer(1) }], NOW);
+    assert_eq!(engine.poll_late_silences(), None);
+    engine.commit(NOW).unwrap();
+    drop(engine);
+    let ids: Vec<_> = stored(&settings).present(NOW.wall, |_| None).iter().map(|it| it.id.0).collect();
+    assert_eq!(ids, [1, 2, 5], "of 3 the zone is not known here, and 4 is over");
+}
+
+#[test]
+fn what_has_ended_stays_so_in_a_file_that_is_opened_late_and_another_of_its_number_does_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let away = directory.path().join("away");
+    let mut engine = shut(&settings, one_of_each(), &away);
+    engine.keep_silences(vec![newer(1), one_of_each().remove(1)], NOW);
+    engine.forget_silences(&[SilenceId(1), SilenceId(2)], NOW);
+    open_up(&settings, &away);
+    engine.commit(NOW).unwrap();
+    let late: Vec<_> = one_of_each().into_iter().filter(|silence| silence.id != SilenceId(2)).collect();
+    assert_eq!(engine.poll_late_silences(), Some(Silences::new(late.clone(), 4)));
+    drop(engine);
+    assert_eq!(stored(&settings), Silences::new(late, 4));
+}
+
+#[test]
+fn of_a_file_that_is_opened_late_without_a_silence_the_highest_number_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = settings(directory.path());
+    let away = directory.path().join("away");
+    let mut engine = shut(&settings, one_of_each(), &away);
+    open_up(&settings, &away);
+    on_disk(&settings.path).execute("DELETE FROM silence", []).unwrap();
+    engine.commit(NOW).unwrap();
+    assert_eq!(engine.poll_late_silences(), Some(Silences::new([], 4)));
 }
