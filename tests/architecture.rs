@@ -47,6 +47,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("settings", vec![]),
         ("silences", vec![]),
         ("catalogue", vec![]),
+        ("history", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),
         ("sensors", vec![]),
