@@ -50,6 +50,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("history", vec![]),
         ("report", vec![]),
         ("catalogue", vec![]),
+        ("history", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),
         ("sensors", vec![]),

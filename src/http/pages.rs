@@ -4,8 +4,10 @@
 //! and not a copy of the page.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
@@ -13,13 +15,13 @@ use axum::http::header::{HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tokio::time;
 
-use super::routes::Sources;
-use super::server::LongLived;
+use super::long_lived::LongLived;
 
 /// Between two pieces of news.
 const NEWS_EVERY: Duration = Duration::from_secs(1);
@@ -64,14 +66,21 @@ pub trait Pages: Send + Sync {
     fn policy(&self) -> &HeaderValue;
 }
 
-/// `/`.
-pub(super) async fn site(State(sources): State<Sources>) -> Response {
-    page(&*sources.pages, Subject::Site).await
+/// `/`, `/vpn/ID` and `/events`.
+pub(super) fn routes(pages: Arc<dyn Pages>) -> Router {
+    Router::new()
+        .route("/", get(site))
+        .route("/vpn/{id}", get(vpn))
+        .route("/events", get(events))
+        .with_state(pages)
 }
 
-/// `/vpn/ID`.
-pub(super) async fn vpn(State(sources): State<Sources>, Path(id): Path<String>) -> Response {
-    page(&*sources.pages, Subject::Vpn(id)).await
+async fn site(State(pages): State<Arc<dyn Pages>>) -> Response {
+    page(&*pages, Subject::Site).await
+}
+
+async fn vpn(State(pages): State<Arc<dyn Pages>>, Path(id): Path<String>) -> Response {
+    page(&*pages, Subject::Vpn(id)).await
 }
 
 async fn page(pages: &dyn Pages, subject: Subject) -> Response {
@@ -104,11 +113,9 @@ fn text(code: StatusCode, text: impl Into<String>) -> Response {
         .into_response()
 }
 
-/// `/events`.
-pub(super) async fn events(State(sources): State<Sources>) -> Response {
+async fn events(State(pages): State<Arc<dyn Pages>>) -> Response {
     let beat = Event::default().comment("alive").event("beat").data("alive");
-    let news = Sse::new(news(sources.pages.versions()))
-        .keep_alive(KeepAlive::new().interval(BEAT_EVERY).event(beat));
+    let news = Sse::new(news(pages.versions())).keep_alive(KeepAlive::new().interval(BEAT_EVERY).event(beat));
     let mut response =
         ([(CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")], news).into_response();
     response.extensions_mut().insert(LongLived);

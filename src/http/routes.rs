@@ -109,10 +109,8 @@ impl App {
     /// The routes for every client. Any other path is 404, any method but GET and HEAD 405.
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
+        let pages = pages::routes(Arc::clone(&sources.pages));
         let router = Router::new()
-            .route("/", get(pages::site))
-            .route("/vpn/{id}", get(pages::vpn))
-            .route("/events", get(pages::events))
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -121,7 +119,8 @@ impl App {
             .fallback(|| async {
                 text(StatusCode::NOT_FOUND, "try /, /metrics, /healthz, /readyz, /status or /history\n")
             })
-            .with_state(sources);
+            .with_state(sources)
+            .merge(pages);
         Self { router, hosts }
     }
 

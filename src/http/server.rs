@@ -38,6 +38,7 @@ use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, 
 use self::stream::Watched;
 use self::turns::{SMALL, Turn, Turns};
 use super::listener::{Caller, Listener};
+use super::long_lived::LongLived;
 use super::protection::Protection;
 use super::routes::App;
 use super::token;
@@ -45,12 +46,6 @@ use crate::catalogue::parts::Detail;
 use crate::clock;
 
 pub use self::limits::Limits;
-
-/// Marks an answer that goes on until the client leaves, such as server-sent events: a handler puts it into the response's
-/// extensions. Its connection has no limit in time; it is dropped when its client takes nothing for [`Limits::stalled`], when a
-/// newer one needs its place ([`Limits::long_lived`]), and when another client needs its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LongLived;
 
 /// The pause after accept failed, usually for lack of file descriptors: without it this would be a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

@@ -1,13 +1,17 @@
 //! What stands on a page: texts and numbers, in the order in which they are read.
 
+mod badge;
 mod connection;
 mod incident;
+mod listed;
 mod shared;
 
 use serde::Serialize;
 
+use self::badge::Badge;
 use self::connection::{ConnectionView, Details, RowView};
 use self::incident::IncidentView;
+use self::listed::Listed;
 use self::shared::{ParentView, ProblemView, SilenceView};
 use super::input::Input;
 use super::past::Changes;
@@ -64,43 +68,6 @@ pub(super) struct PageView {
     pub(super) silences: Listed<SilenceView>,
     pub(super) connections: Vec<ConnectionView>,
     pub(super) rows: Listed<RowView>,
-}
-
-/// A state in a word, a sign and a colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) struct Badge {
-    /// `good`, `bad`, `warn`, `unclear` or `off`.
-    pub(super) class: &'static str,
-    pub(super) sign: &'static str,
-    pub(super) word: &'static str,
-}
-
-/// A list that may be cut.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Listed<T> {
-    pub(super) shown: Vec<T>,
-    /// How many more there are.
-    pub(super) more: usize,
-}
-
-impl<T> Listed<T> {
-    fn of(all: impl IntoIterator<Item = T>, max: usize) -> Self {
-        let mut all = all.into_iter();
-        let shown: Vec<T> = all.by_ref().take(max).collect();
-        Self { shown, more: all.count() }
-    }
-}
-
-impl Badge {
-    pub(super) const fn of(level: Level) -> Self {
-        let (class, sign) = match level {
-            Level::Down => ("bad", "✕"),
-            Level::Degraded => ("warn", "!"),
-            Level::Unknown => ("unclear", "?"),
-            Level::Healthy => ("good", "✓"),
-        };
-        Self { class, sign, word: level.word() }
-    }
 }
 
 impl PageView {

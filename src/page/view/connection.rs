@@ -8,7 +8,7 @@ use super::super::past::period;
 use super::super::prose::{Part, parts, with_times};
 use super::super::strip::Strips;
 use super::super::when::When;
-use super::Badge;
+use super::badge::Badge;
 use crate::catalogue::cause;
 use crate::catalogue::phrases::{degradation, milliseconds, percent, view_evidence};
 use crate::domain::carrying::{CannotTell, Carrying, NotCarrying, Traffic};

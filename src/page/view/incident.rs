@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::input::Input;
 use super::super::when::When;
-use super::Listed;
+use super::listed::Listed;
 use crate::catalogue::phrases::{count, kind_words, withheld_by};
 use crate::domain::board::{Incident, IncidentState, TIMELINE_MAX};
 use crate::incident::wording;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::prose::{Part, parts};
 use super::super::when::When;
-use super::Badge;
+use super::badge::Badge;
 use crate::catalogue::phrases::{count, scope_words};
 use crate::domain::silence::Silence;
 use crate::domain::status::{ParentState, ParentStatus, Phase, Status};
