@@ -778,7 +778,7 @@ records! {
 
     STORE_SILENCE_RENUMBERED = "ddbb42b020236439d87eec1d7a4d38f6" [Warn] By(Happening)
         "a silence of a store that was unusable until now has another number"
-        fields [REASON SCOPE SILENCE] some []
+        fields [ENTRY REASON SCOPE SILENCE] some []
         subject "A stored silence has a new number"
         "The file could not be used at the start, and another silence was added since and got the same number."
         "Both are in force. End the stored one by its new number: `bothends silence list` shows both.";

@@ -108,6 +108,7 @@ impl StoreNotice {
                          number; the one in the file is silence {id} from now on: {reason}",
                         path.display()
                     ))
+                    .with("ENTRY", format!("silence {before}"))
                     .with("SILENCE", id.to_string())
                     .with("SCOPE", of.to_string())
                     .with("REASON", &**reason);

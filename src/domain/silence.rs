@@ -91,9 +91,11 @@ impl fmt::Display for SilenceScope {
 }
 
 impl Silence {
-    /// Whether it silences at this time. One that began when it was added has begun, whatever a clock that is set back says.
+    /// Whether it silences at this time. One that began when it was added, in this run, has begun: a clock that is set back changes
+    /// nothing. Of another run's the date alone is known, and a host may start in 1970.
     pub fn is_active(&self, at: Stamp) -> bool {
-        (self.from <= at || self.from <= self.added) && at < self.until
+        let has_begun = self.from_now.from && self.from <= self.added;
+        (has_begun || self.from <= at) && at < self.until
     }
 
     /// The same silence after the date has jumped: it `is` now what was expected to be another.
@@ -127,10 +129,13 @@ mod tests {
 
     #[test]
     fn what_began_when_it_was_added_has_begun_whatever_a_clock_that_is_set_back_says() {
-        let active = |from, at| silence(from, FromNow::default()).is_active(Stamp::from_secs(at));
-        assert!(active(1000, 720) && active(900, 720) && active(1000, 1599));
-        assert!(!active(1000, 1600));
-        assert!(!active(1001, 1000) && active(1001, 1001), "a planned one has not");
+        let at_once = FromNow { from: true, until: false };
+        let active = |from, from_now, at| silence(from, from_now).is_active(Stamp::from_secs(at));
+        assert!(active(1000, at_once, 720) && active(1000, at_once, 1599));
+        assert!(!active(1000, at_once, 1600));
+        assert!(!active(1001, at_once, 1000), "a later week has not");
+        let given = FromNow::default();
+        assert!(!active(1000, given, 999) && active(1000, given, 1000));
     }
 
     #[test]

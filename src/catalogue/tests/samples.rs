@@ -481,6 +481,10 @@ pub(super) fn of_two_subjects() -> Vec<[JournalRecord; 2]> {
     ];
     pairs.extend(unreadable.map(|pair| pair.map(|row| StoreNotice::Unreadable(row).record(path))));
     pairs.push([&incident, &later].map(|incident| StoreNotice::OpenTwice(incident.id.clone()).record(path)));
+    pairs.push([1, 2].map(|before| {
+        let before = SilenceId(before);
+        StoreNotice::Renumbered { before, silence: fixture::silence() }.record(path)
+    }));
     let rejected = |dimensions: &str, name| MetricsNotice::Rejected {
         dimensions: dimensions.to_owned(),
         name,

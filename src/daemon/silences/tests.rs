@@ -139,7 +139,8 @@ async fn when_the_date_jumps_what_was_reckoned_from_it_goes_along_and_dates_that
         core.silences();
         core.date(jump, true);
         keeper.look().await;
-        let [stays, moves] = &*core.silences() else { panic!("two are expected") };
+        let silences = core.silences();
+        let [stays, moves] = &*silences else { panic!("two are expected") };
         assert_eq!(*stays, given);
         assert!(lasts_ten_minutes(moves, jump), "{moves:?}");
     }

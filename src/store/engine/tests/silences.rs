@@ -210,7 +210,9 @@ fn of_a_file_that_is_opened_late_without_a_silence_the_highest_number_is_known()
     let away = directory.path().join("away");
     let mut engine = shut(&settings, one_of_each(), &away);
     open_up(&settings, &away);
-    on_disk(&settings.path).execute("DELETE FROM silence", []).unwrap();
+    let file = rusqlite::Connection::open(&settings.path).unwrap();
+    file.execute("DELETE FROM silence", []).unwrap();
+    drop(file);
     engine.commit(NOW).unwrap();
     assert_eq!(engine.poll_late_silences(), Some(Silences::new([], 4)));
 }
