@@ -3,7 +3,7 @@
 
 pub mod client;
 pub mod listener;
-mod long_lived;
+pub mod long_lived;
 pub mod pages;
 pub mod protection;
 pub mod routes;
