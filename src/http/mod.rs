@@ -5,7 +5,7 @@ pub mod client;
 pub mod history;
 pub mod history_lines;
 pub mod listener;
-mod long_lived;
+pub mod long_lived;
 pub mod pages;
 pub mod protection;
 pub mod routes;
