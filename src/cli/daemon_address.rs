@@ -201,7 +201,8 @@ mod tests {
     fn only_the_hosts_own_daemon_gets_advice_about_its_service() {
         let frozen = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Server::listening_at(frozen.local_addr().unwrap(), false);
-        let [own, given] = [false, true].map(|given| ask_at(&server, given, &Way::default(), &status).unwrap_err());
+        let [own, given] =
+            [false, true].map(|given| ask_at(&server, given, &Way::default(), &status).unwrap_err());
         assert!(own.starts_with(&format!("{given}; see `systemctl status bothends`")), "{own}");
         assert!(!given.contains("systemctl") && !given.contains("watches"), "{given}");
     }
@@ -253,7 +254,8 @@ mod tests {
             ca: ca.map(Into::into),
             token_file: token.map(Into::into),
         };
-        let ask = |url: &str, way| ask_daemon(Path::new("/nonexistent"), Some(url), &way, status).unwrap_err();
+        let ask =
+            |url: &str, way| ask_daemon(Path::new("/nonexistent"), Some(url), &way, status).unwrap_err();
         let why = ask("http://192.0.2.1:9846", way(None, Some("/nonexistent")));
         assert!(why.starts_with("--token-file: ") && why.contains("clear text"), "{why}");
         let why = ask("https://192.0.2.1:9846", way(Some("/nonexistent"), None));

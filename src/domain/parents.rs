@@ -190,13 +190,7 @@ impl Parents {
     }
 
     /// Judges the parents of these connections after they were judged.
-    pub fn judge(
-        &mut self,
-        vpns: &BTreeSet<VpnId>,
-        connections: &Connections,
-        now: Now,
-        fx: &mut Effects,
-    ) {
+    pub fn judge(&mut self, vpns: &BTreeSet<VpnId>, connections: &Connections, now: Now, fx: &mut Effects) {
         let of_kind = |kind: ParentKind| {
             move |(id, parent): &(&ParentId, &mut Parent)| id.kind == kind && parent.is_of(vpns)
         };

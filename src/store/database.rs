@@ -269,7 +269,8 @@ fn write_state(transaction: &Transaction<'_>, state: &State) -> rusqlite::Result
             StateChange::SeenUp(seen) => write_seen_up(transaction, seen)?,
             StateChange::Down(parent, true) => {
                 let parent = Scope::Parent(parent.clone()).to_string();
-                transaction.execute("INSERT INTO down (parent) VALUES (?1) ON CONFLICT DO NOTHING", [parent])?;
+                transaction
+                    .execute("INSERT INTO down (parent) VALUES (?1) ON CONFLICT DO NOTHING", [parent])?;
             }
             StateChange::Down(parent, false) => {
                 let parent = Scope::Parent(parent.clone()).to_string();

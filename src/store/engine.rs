@@ -97,7 +97,9 @@ impl Kept {
     pub(super) fn of(fact: &Fact) -> Option<Self> {
         Some(match fact {
             Fact::SeenUp(seen) => Self::SeenUp(seen.clone()),
-            Fact::ParentChanged { id, from: _, to, at: _ } => Self::Down(id.clone(), *to == ParentState::Down),
+            Fact::ParentChanged { id, from: _, to, at: _ } => {
+                Self::Down(id.clone(), *to == ParentState::Down)
+            }
             Fact::IncidentChanged { incident, change: _, at } => {
                 Self::Incident { incident: Arc::clone(incident), settled: None, at: *at }
             }

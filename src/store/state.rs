@@ -388,7 +388,9 @@ mod tests {
             StateChange::Row(row) => format!("row {}", row.generation),
             StateChange::Paged(_, _, at) => format!("paged {at:?}"),
             StateChange::Silence(silence) => format!("silence {}", silence.id),
-            StateChange::Down(parent, down) => format!("{} is {}", parent.name, if down { "down" } else { "not down" }),
+            StateChange::Down(parent, down) => {
+                format!("{} is {}", parent.name, if down { "down" } else { "not down" })
+            }
             StateChange::SilenceOver(id) => format!("silence {id} is over"),
         };
         state.unwritten().map(of).collect()

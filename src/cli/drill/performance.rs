@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cli::progress::Progress;
 use crate::cli::daemon_address::own_socket;
+use crate::cli::progress::Progress;
 use crate::cli::terminal::Interrupts;
 use crate::clock;
 use crate::config::HttpSettings;

@@ -86,9 +86,10 @@ impl History {
         match present {
             Ok(present) => Ok(Self { entries, present }),
             Err(HistoryError::Client(error)) => Err(Failure::Client(error)),
-            Err(HistoryError::Refused { code, body }) => Err(Failure::Answered(code, body)),
+            Err(HistoryError::Refused { code: 401, body }) => Err(Failure::Answered(401, body)),
             Err(
-                error @ (HistoryError::NoHistory
+                error @ (HistoryError::Refused { .. }
+                | HistoryError::NoHistory
                 | HistoryError::Version { .. }
                 | HistoryError::Line { .. }
                 | HistoryError::Failed { .. }

@@ -276,5 +276,5 @@ fn a_daemon_without_a_history_is_bad_news_with_what_to_do() {
     let (exit, why) = asked_of(&format!("http://{free}"), &[]).unwrap_err();
     assert_eq!(exit, Exit::BadNews);
     assert!(why.contains("cannot connect") || why.contains(&free.to_string()), "{why}");
-    assert!(asked_of("https://gw1", &[]).unwrap_err().1.contains("plain HTTP only"));
+    assert!(asked_of("ftp://gw1", &[]).unwrap_err().1.contains("unknown scheme"));
 }

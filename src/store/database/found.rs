@@ -125,7 +125,7 @@ fn find_ledger(connection: &Connection, _now: Now, found: &mut Found) -> rusqlit
 
 fn find_down(connection: &Connection, now: Now, found: &mut Found) -> rusqlite::Result<()> {
     // A file of an older release that cannot be written has no such table.
-    if !connection.table_exists(None, "down")? {
+    if !connection.table_exists(None, "down")? || !connection.table_exists(None, "watched")? {
         return Ok(());
     }
     let query = "SELECT parent FROM down WHERE (SELECT max(until) FROM watched) >= ?1 ORDER BY parent";

@@ -462,7 +462,7 @@ fn a_copy_of_the_release_before_is_read_as_far_as_it_goes() {
     drop(first);
     let file = Connection::open(&settings.path).unwrap();
     file.execute_batch(
-        "DROP TABLE watched; DROP TABLE paged; DROP INDEX incident_settled; ALTER TABLE rollup DROP COLUMN median_rtt;
+        "DROP TABLE watched; DROP TABLE paged; DROP TABLE down; DROP INDEX incident_settled; ALTER TABLE rollup DROP COLUMN median_rtt;
          PRAGMA user_version = 4",
     )
     .unwrap();

@@ -217,12 +217,15 @@ fn this_release_goes_on_with_a_file_of_version_1() {
     database.write(&state, &history, NOW).unwrap();
     drop(database);
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(
-            "DROP TABLE hour; DROP TABLE silence; DROP TABLE watched; DROP TABLE paged; DROP INDEX incident_settled;
+    connection
+        .execute_batch(
+            "DROP TABLE hour; DROP TABLE silence; DROP TABLE watched; DROP TABLE paged; DROP TABLE down;
+             DROP INDEX incident_settled;
              ALTER TABLE seen_up DROP COLUMN source_ip; ALTER TABLE seen_up DROP COLUMN interface;
              ALTER TABLE rollup DROP COLUMN median_rtt;
              PRAGMA user_version = 1",
-        ).unwrap();
+        )
+        .unwrap();
     drop(connection);
     use_as_version_1(&path, rollup(1).minute.as_millis());
 

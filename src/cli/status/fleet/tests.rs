@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::asking::{Ask, Limits, ask_all};
 use super::*;
-use crate::cli::layout::width;
 use crate::cli::daemon_address::{Way, ask_daemon};
+use crate::cli::layout::width;
 use crate::cli::status::question;
 use crate::cli::status::read;
 use crate::cli::style::Painter;
