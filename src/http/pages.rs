@@ -184,6 +184,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the paused clock is the test's own time")]
     async fn a_reader_hears_the_version_at_once_and_then_only_the_newest_each_second() {
         let (sender, versions) = watch::channel(7);
         let mut news = pin!(news(versions));

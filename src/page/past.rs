@@ -221,6 +221,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the paused clock is the test's own time")]
     async fn a_store_that_hangs_costs_300_ms_once() {
         let (reader, asked) = reader(|| Box::pin(std::future::pending()));
         let before = tokio::time::Instant::now();

@@ -53,7 +53,7 @@ async fn settle() {
 fn html(rendered: Rendered) -> Bytes {
     match rendered {
         Rendered::Page(html) => html,
-        other => panic!("{other:?}"),
+        Rendered::Unknown | Rendered::Failed(_) => panic!("{rendered:?}"),
     }
 }
 
