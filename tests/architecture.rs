@@ -46,6 +46,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("config", vec![]),
         ("settings", vec![]),
         ("silences", vec![]),
+        ("history", vec![]),
         ("catalogue", vec![]),
         ("outbound", vec![]),
         ("probe", vec![]),

@@ -82,7 +82,7 @@ fn the_core_says_that_it_watches_at_the_start_each_minute_and_at_the_end() {
     let mut world = World::new(two_active(), Remembered::default());
     world.run(secs(200));
     let said = watched(&world);
-    assert_eq!((said.first(), said.len()), (Some(&0), 4), "{said:?}");
+    assert_eq!((said.first(), said.len()), (Some(&0), 5), "{said:?}");
     assert!(said[1..].windows(2).all(|pair| pair[1] - pair[0] == 60), "{said:?}");
     world.monitor.close();
     let last = std::iter::from_fn(|| world.monitor.poll_fact()).last();

@@ -33,6 +33,7 @@ use bothends::settings::StoreSettings;
 use bothends::store::StoreEngine;
 
 use super::metrics::{Key, key};
+use super::past::Past;
 use super::schedule::{Setup, Silenced, Switches};
 use super::site;
 use super::time::Clocks;
@@ -97,6 +98,8 @@ pub struct Gateway {
     pub dropped: u64,
     /// When the daemon wants to be woken, as last asked.
     pub wake: Option<Moment>,
+    /// What its daemons have reported.
+    pub past: Past,
 }
 
 /// One run of the daemon.
@@ -163,6 +166,7 @@ impl Gateway {
             fuse: None,
             dropped: 0,
             wake: None,
+            past: Past::default(),
         }
     }
 
@@ -184,6 +188,7 @@ impl Gateway {
     pub fn start(&mut self, at: Moment) {
         let now = self.clocks.now(at);
         self.life += 1;
+        self.past.started(now);
         let (engine, mut remembered) = StoreEngine::open(&self.store, now).unwrap();
         remembered.silences = self.silences.clone().into();
         let rows = engine.load(self.sink.id());

@@ -5,7 +5,7 @@
 //! with the one command that replays it; `BOTHENDS_HISTORY=1` makes a replay print what happened.
 //!
 //! [`schedule`] draws what happens, [`world`] lets it happen ([`gateway`] is the daemon, composed as in `daemon.rs`;
-//! [`views`], [`manager`] and [`metrics`] are AWS), [`truth`] keeps the books, and [`truth`], [`expected`] and
+//! [`views`], [`manager`] and [`metrics`] are AWS), [`truth`] keeps the books, and [`truth`], [`expected`], [`past`] and
 //! [`promises`] check the daemons against them.
 //!
 //! People silence things at any moment, at one gateway or both: what opens under a silence creates no record before its end,
@@ -76,6 +76,7 @@ mod gateway;
 mod history;
 mod manager;
 mod metrics;
+mod past;
 mod promises;
 mod run;
 mod schedule;

@@ -25,9 +25,10 @@ pub struct Report {
 pub fn play(schedule: &Schedule) -> Report {
     let directory = tempfile::Builder::new().prefix("bothends-simulation").tempdir_in(memory()).unwrap();
     let played = catch_unwind(AssertUnwindSafe(|| {
-        let world = World::play(schedule, directory.path());
+        let mut world = World::play(schedule, directory.path());
+        let past = world.broken_past();
         Report {
-            broken: promises::broken(schedule, &world),
+            broken: promises::broken(schedule, &world).into_iter().chain(past).collect(),
             simulated: world.at.since(Moment::ORIGIN + Duration::from_secs(24 * 3600)),
             records: world.manager.records.len(),
             met: world.met,

@@ -398,6 +398,20 @@ impl World {
         }
     }
 
+    /// What the stores of the running daemons say of the past that is not so.
+    pub fn broken_past(&mut self) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (index, gateway) in self.gateways.iter_mut().enumerate() {
+            let now = gateway.clocks.now(self.at);
+            let Gateway { daemon: Some(daemon), past, .. } = gateway else { continue };
+            let said = past.broken(&mut daemon.engine, now).into_iter();
+            broken.extend(
+                said.map(|how| format!("what the store says of the past is so: gateway {index}: {how}")),
+            );
+        }
+        broken
+    }
+
     fn lives(&self, to: DaemonRun) -> bool {
         let gateway = &self.gateways[to.gateway];
         gateway.daemon.is_some() && gateway.life == to.life
@@ -430,6 +444,7 @@ impl World {
             let Some(daemon) = &mut gateway.daemon else { return };
             let outcome = daemon.drain(gateway.sink.id(), now);
             gateway.dropped += outcome.dropped;
+            outcome.facts.iter().for_each(|fact| gateway.past.hear(fact));
             for fact in &outcome.facts {
                 if self.history.is_some()
                     && let Some(line) = history::fact(fact)

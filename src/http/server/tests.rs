@@ -156,7 +156,7 @@ async fn the_history_comes_in_lines_and_is_read_back() {
     assert_eq!(entries.len(), 2, "{entries:?}");
     assert_eq!(entries[0], Entry::Watched(Period { from: since, until: fixture::after(30).wall }));
 
-    let answer = world.ask("GET /history?since=2026-11-01T00:00:00Z HTTP/1.1").await;
+    let answer = world.ask("GET /history?since=2025-11-01T00:00:00Z HTTP/1.1").await;
     assert!(answer.to_lowercase().contains("content-type: application/x-ndjson\r\n"), "{answer}");
     assert!(answer.contains("\n{\"end\":true}\n"), "{answer}");
 }

@@ -42,7 +42,7 @@ fn watched(engine: &mut StoreEngine) -> Vec<(i64, i64)> {
     let secs = |stamp: Stamp| (stamp.as_millis() - NOW.wall.as_millis()) / 1000;
     let period = |entry| match entry {
         Entry::Watched(Period { from, until }) => Some((secs(from), secs(until))),
-        _ => None,
+        Entry::Change { .. } | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
     };
     recalled(engine, ALL).into_iter().filter_map(period).collect()
 }
@@ -266,7 +266,7 @@ fn what_is_removed_by_age_from_the_file_is_not_claimed_from_memory() {
 fn paged(engine: &mut StoreEngine) -> Vec<(String, u64)> {
     let page = |entry| match entry {
         Entry::Paged { sink, at, .. } => Some((sink.to_string(), at.since(NOW.wall).as_secs())),
-        _ => None,
+        Entry::Watched(_) | Entry::Change { .. } | Entry::Incident(_) | Entry::Minute(_) => None,
     };
     recalled(engine, ALL).into_iter().filter_map(page).collect()
 }
@@ -330,7 +330,7 @@ fn an_incident_is_handed_out_once_as_it_stands_and_until_it_is_too_old() {
             .into_iter()
             .filter_map(|entry| match entry {
                 Entry::Incident(incident) => Some(Recalled::clone(&incident)),
-                _ => None,
+                Entry::Watched(_) | Entry::Change { .. } | Entry::Paged { .. } | Entry::Minute(_) => None,
             })
             .collect();
         incidents.sort_by(|a, b| b.id.cmp(&a.id));
@@ -388,7 +388,7 @@ fn a_part_is_small_and_together_they_are_all_in_order() {
         sizes.push(part.len());
         changes.extend(part.into_iter().filter_map(|entry| match entry {
             Entry::Change { at, .. } => Some(at),
-            _ => None,
+            Entry::Watched(_) | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
         }));
     }
     assert!(sizes.iter().all(|size| *size <= ROWS + 1) && sizes.len() > 5, "{sizes:?}");

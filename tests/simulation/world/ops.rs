@@ -87,6 +87,7 @@ impl World {
             }
             Op::Clock { gateway, offset } => {
                 self.gateways[gateway].clocks.offset = offset;
+                self.gateways[gateway].past.clock_jumped();
                 self.truth.jumped(gateway);
                 "clock jumps"
             }
@@ -196,6 +197,7 @@ impl World {
         gateway.fuse = None;
         let Some(daemon) = gateway.daemon.take() else { return };
         gateway.wake = None;
+        gateway.past.crashed(gateway.clocks.now(self.at));
         *self.met.entry("crashes").or_default() += 1;
         for (taken, lacking) in &daemon.undurable {
             self.metrics.forgotten(*taken, lacking);

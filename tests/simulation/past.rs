@@ -1,0 +1,104 @@
+//! What a gateway's store claims of the past, and what its daemons reported. Only of gateways whose clock was always right: under a
+//! wrong date nothing can be compared.
+
+use std::time::Duration;
+
+use bothends::domain::fact::Fact;
+use bothends::domain::names::TunnelId;
+use bothends::domain::time::{Now, Stamp};
+use bothends::history::{Change, Entry, Period, Wanted};
+use bothends::store::{Recall, StoreEngine};
+
+use super::time::aws_clock;
+
+/// A daemon says once a minute that it watches.
+const SAID_WITHIN: Duration = Duration::from_secs(70);
+
+/// What the daemons of a gateway reported, and when they ran.
+#[derive(Debug, Default)]
+pub struct Past {
+    changes: Vec<(Stamp, TunnelId, Change)>,
+    ran: Vec<(Stamp, Option<Stamp>)>,
+    was_wrong: bool,
+}
+
+impl Past {
+    pub fn started(&mut self, now: Now) {
+        self.ran.push((now.wall, None));
+    }
+
+    pub fn crashed(&mut self, now: Now) {
+        self.ran.iter_mut().last().expect("it was started").1.get_or_insert(now.wall);
+    }
+
+    pub fn clock_jumped(&mut self) {
+        self.was_wrong = true;
+    }
+
+    pub fn hear(&mut self, fact: &Fact) {
+        let (tunnel, at, change) = match fact {
+            Fact::ViewChanged { tunnel, end, from, view, at } => {
+                let (from, to) = ((*from).into(), view.verdict.into());
+                (tunnel, at, Change::Verdict { end: *end, from, to })
+            }
+            Fact::AssessmentChanged { tunnel, from, to, at, .. } => {
+                (tunnel, at, Change::Assessment { from: *from, to: *to })
+            }
+            Fact::CauseChanged { tunnel, from, to, at } => {
+                let [from, to] = [from, to].map(|it| it.as_ref().map(|diagnosis| diagnosis.cause));
+                if from == to {
+                    return;
+                }
+                (tunnel, at, Change::Cause { from, to })
+            }
+            Fact::SilencedChanged { tunnel, from, to, at } => {
+                (tunnel, at, Change::Silenced { from: *from, to: *to })
+            }
+            _ => return,
+        };
+        self.changes.push((at.wall, tunnel.clone(), change));
+    }
+
+    /// What the store says that is not so.
+    pub fn broken(&self, engine: &mut StoreEngine, now: Now) -> Vec<String> {
+        if self.was_wrong {
+            return Vec::new();
+        }
+        let (mut periods, mut changes) = (Vec::new(), Vec::new());
+        let wanted = Wanted { since: aws_clock(Default::default()), until: None, minutes: false };
+        let mut recall = Recall::new(wanted);
+        loop {
+            match engine.recall(&mut recall, now) {
+                Ok(Some(part)) => {
+                    for entry in part {
+                        match entry {
+                            Entry::Watched(period) => periods.push(period),
+                            Entry::Change { at, tunnel, change } => changes.push((at, tunnel, change)),
+                            Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => {}
+                        }
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return vec![format!("the past cannot be read: {error}")],
+            }
+        }
+        let mut broken = Vec::new();
+        if !periods.is_sorted() || periods.windows(2).any(|pair| pair[0].until > pair[1].from) {
+            broken.push(format!("periods of watching overlap: {periods:?}"));
+        }
+        for Period { from, until } in &periods {
+            let runs = |ran: &&(Stamp, Option<Stamp>)| ran.0 <= *from && *until <= ran.1.unwrap_or(now.wall);
+            if !self.ran.iter().any(|ran| runs(&ran)) {
+                broken.push(format!("it did not run from {from:?} to {until:?}: {:?}", self.ran));
+            }
+        }
+        let watched = |at: Stamp| periods.iter().any(|period| period.from < at && at < period.until);
+        let missing = self.changes.iter().filter(|change| watched(change.0) && !changes.contains(change));
+        broken.extend(missing.map(|change| format!("watched, and the change is missing: {change:?}")));
+        let last = periods.last().map(|period| period.until);
+        if last.is_none_or(|last| now.wall.since(last) > SAID_WITHIN) {
+            broken.push(format!("it runs, and watched until {last:?} of {:?}", now.wall));
+        }
+        broken
+    }
+}
