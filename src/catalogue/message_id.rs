@@ -780,7 +780,7 @@ records! {
         "a silence of a store that was unusable until now has another number"
         fields [ENTRY REASON SCOPE SILENCE] some []
         subject "A stored silence has a new number"
-        "The file could not be used at the start. Another silence was added since and got the same number."
+        "The file could not be used at the start, and a silence added since got the same number."
         "Both are in force. End the stored one by its new number: `bothends silence list` shows both.";
 
     CONTROL_SOCKET_FAILING = "b3cd3e3f3011452b9efd217d7102c4ff" [Warn] By(Happening)
