@@ -16,9 +16,10 @@ use crate::catalogue::silence::{SilenceChange, SilenceNotice, silenced};
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::plan::Plan;
-use crate::domain::silence::{Silence, SilenceId};
+use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::time::Stamp;
-use crate::http::silences::{ListedSilence, SilenceAnswer, SilenceQuestion, SilenceRequest};
+use crate::http::silences::{ListedSilence, SilenceAnswer, SilenceQuestion, SilenceRequest, StillSilenced};
+use crate::silences::cover::{self, Extent};
 use crate::silences::{self, Silences, zones};
 use crate::store::Store;
 
@@ -125,9 +126,26 @@ impl Keeper {
                 self.begun.remove(&id);
                 self.report(&ended, SilenceChange::Ended { by: Some(by) });
                 self.pass_on(now).await;
-                SilenceAnswer::Ended { silence: self.json(&ended, now), unsaved }
+                SilenceAnswer::Ended {
+                    silence: self.json(&ended, now),
+                    still: self.still(&ended.of, now),
+                    unsaved,
+                }
             }
         }
+    }
+
+    /// What still covers what a silence silenced that has ended.
+    fn still(&self, of: &SilenceScope, now: Stamp) -> Option<StillSilenced> {
+        let (by, extent) = cover::still(of, &self.sent, &self.plan.borrow(), now)?;
+        Some(StillSilenced {
+            by: by.id.0,
+            until: clock::rfc3339(by.until),
+            whole: match extent {
+                Extent::All => true,
+                Extent::Part => false,
+            },
+        })
     }
 
     fn report(&self, silence: &Silence, change: SilenceChange) {
