@@ -6,6 +6,8 @@
 //! its zone, and it lasts as long as the first one. So a window is never empty, neither where the clocks skip its hour: it begins
 //! as much later as they skip.
 
+pub mod cover;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
@@ -104,7 +106,17 @@ pub enum Refusal {
     /// The end is not after the beginning.
     Backwards,
     /// The end has passed.
-    Past,
+    Past {
+        /// The end.
+        until: Stamp,
+    },
+    /// An uplink over which one connection goes is no parent.
+    OneConnection {
+        /// The uplink's name.
+        uplink: String,
+        /// The connection's name.
+        vpn: Arc<str>,
+    },
     /// A window longer than [`WINDOW_MAX`].
     TooLong,
     /// Windows of a week that would join.
@@ -147,7 +159,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{name:?} is more than one {what}: choose one of {}", listed(fits))
             }
             Self::Backwards => f.write_str("a silence must end after it begins"),
-            Self::Past => f.write_str("the silence would be over already: its end must be in the future"),
+            Self::Past { until } => write!(f, "the end, {}, is in the past", shown(*until)),
+            Self::OneConnection { uplink, vpn } => {
+                write!(f, "uplink {uplink} carries only {vpn}: silence that (`--vpn`)")
+            }
             Self::TooLong => f.write_str(
                 "a silence lasts at most 7 days; for one that comes back, give its first window and --weekly",
             ),
@@ -180,6 +195,12 @@ impl fmt::Display for Refusal {
             }
         }
     }
+}
+
+/// `2026-11-30 00:00 UTC`.
+fn shown(at: Stamp) -> String {
+    let time = Timestamp::from_millisecond(at.as_millis());
+    time.map_or_else(|_| "out of range".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
 }
 
 /// The first ones; a site may have hundreds.
@@ -252,6 +273,8 @@ impl Silences {
         }
         let Wanted { targets: _, from: begins, until: ends, weekly, reason } = wanted;
         let (from, until) = wanted.window(now);
+        // What was before it was added was not silenced. The first window of a weekly one says at which hour it comes back.
+        let from = if weekly.is_none() { from.max(now) } else { from };
         let from_now =
             FromNow { from: begins.is_none(), until: begins.is_none() && matches!(ends, Until::After(_)) };
         let mut added = Vec::new();
@@ -359,10 +382,10 @@ impl Wanted {
     pub fn check(&self, plan: &Plan, now: Stamp, zones: Zones) -> Result<BTreeSet<SilenceScope>, Refusal> {
         let Self { targets, from: _, until: _, weekly, reason } = self;
         let (from, until) = self.window(now);
-        if until <= from {
+        if until <= now {
+            return Err(Refusal::Past { until });
+        } else if until <= from {
             return Err(Refusal::Backwards);
-        } else if until <= now {
-            return Err(Refusal::Past);
         }
         let length = until.since(from);
         match weekly {
@@ -483,6 +506,10 @@ fn tunnel(plan: &Plan, name: &str) -> Result<TunnelId, Refusal> {
 fn parent(plan: &Plan, kind: ParentKind, name: &str) -> Result<SilenceScope, Refusal> {
     let of_kind = || plan.parents.iter().filter(|parent| parent.id.kind == kind);
     let found = of_kind().find(|parent| *parent.id.name == *name);
+    let mut over = over_uplink(plan, name);
+    if let (None, ParentKind::Uplink, Some(vpn), None) = (found, kind, over.next(), over.next()) {
+        return Err(Refusal::OneConnection { uplink: name.to_owned(), vpn: Arc::clone(&vpn.name) });
+    }
     found.map(|parent| SilenceScope::Parent(parent.id.clone())).ok_or_else(|| Refusal::Unknown {
         what: match kind {
             ParentKind::Group => "group",
@@ -492,6 +519,14 @@ fn parent(plan: &Plan, kind: ParentKind, name: &str) -> Result<SilenceScope, Ref
         name: name.to_owned(),
         known: of_kind().map(|parent| parent.id.name.to_string()).collect(),
     })
+}
+
+/// The connections with a tunnel over the uplink of this name.
+fn over_uplink<'p>(plan: &'p Plan, name: &str) -> impl Iterator<Item = &'p Arc<VpnPlan>> {
+    let goes_over = move |vpn: &&Arc<VpnPlan>| {
+        vpn.used_tunnels().any(|tunnel| tunnel.uplink.as_deref().is_some_and(|uplink| uplink == name))
+    };
+    plan.vpns.iter().filter(goes_over)
 }
 
 /// Whether there is anything in the plan that it silences.

@@ -78,7 +78,7 @@ complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_se
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l group -d 'A group ([[group]]), by its name' -r
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l uplink -d 'What goes over an uplink ([[uplink]]), by its name' -r
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l for -d 'How long: 90m, 2h, 1d12h. At most 7 days' -r
-complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l until -d 'When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", or 04:00 for the next time that clocks show it' -r
+complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l until -d 'When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", 2026-12-01 for 00:00 of that day, or 04:00 for the next time that clocks show it' -r
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l from -d 'When it begins, in the same forms; default: now' -r
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l tz -d 'The time zone of times without one and of --weekly, such as Europe/Berlin; default: this host\'s' -r
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and __fish_seen_subcommand_from add" -l reason -d 'Why: one line, for those who wonder why no page came' -r

@@ -78,6 +78,8 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
             about_tunnel(names, tunnel, MessageId::FIRST_SEEN_UP, "AWS has seen it up for the first time")
                 .with("END", End::Aws.as_str()),
         ),
+        // The next record is that it has opened.
+        Fact::IncidentPending { scope: _, kind: _, opens_in, at: _ } if opens_in.is_zero() => None,
         Fact::IncidentPending { scope, kind, opens_in, at: _ } => Some(about_scope(
             names,
             scope,

@@ -6,6 +6,10 @@ use super::record::JournalRecord;
 use crate::clock;
 use crate::domain::plan::Plan;
 use crate::domain::silence::{Silence, SilenceScope};
+use crate::silences::cover::Lost;
+
+/// So many connections that are not silenced any more are named.
+const NAMED: usize = 10;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +82,33 @@ impl SilenceNotice<'_> {
         match by {
             Some(by) => record.with("BY_UID", by.to_string()),
             None => record,
+        }
+    }
+}
+
+/// What a reload has taken out of a silence, and what to do. `before`: the plan in which it matched.
+pub fn uncovered(silence: &Silence, lost: &Lost, before: &Plan) -> String {
+    let Silence { id, of, .. } = silence;
+    let what = silenced(of, before);
+    match (lost, of) {
+        (Lost::Everything, SilenceScope::Parent(_)) => format!(
+            "silence {id} ({what}) matches nothing any more: its connections are not silenced. If the work goes on, silence \
+             them by their new name"
+        ),
+        (Lost::Everything, SilenceScope::Site | SilenceScope::Connection(_) | SilenceScope::Tunnel(_)) => {
+            format!(
+                "silence {id} ({what}) matches nothing any more: what has taken its place is not silenced. If the work goes on, \
+             silence that"
+            )
+        }
+        (Lost::Connections(all), _) => {
+            let names: Vec<&str> = all.iter().take(NAMED).map(|name| &**name).collect();
+            let more = all.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!(
+                "silence {id} ({what}) no longer covers all that it did: not silenced any more: {}{more}",
+                names.join(", ")
+            )
         }
     }
 }

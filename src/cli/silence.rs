@@ -4,6 +4,7 @@
 mod mute_rule;
 mod time;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::clock;
 use crate::config;
 use crate::http::client::{self, Answer, ClientError, Server};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
-use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer};
+use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer, StillSilenced};
 use crate::http::status_json::SilenceJson;
 use crate::process::{Exit, environment};
 use crate::silences::{Target, Until, Wanted, zones};
@@ -69,7 +70,8 @@ struct AddArguments {
     /// How long: 90m, 2h, 1d12h. At most 7 days.
     #[arg(long = "for", value_name = "DURATION")]
     length: Option<String>,
-    /// When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", or 04:00 for the next time that clocks show it.
+    /// When it ends: 2026-12-01T04:00:00Z, "2026-12-01 04:00", 2026-12-01 for 00:00 of that day, or 04:00 for the next time that
+    /// clocks show it.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
     /// When it begins, in the same forms; default: now.
@@ -150,13 +152,17 @@ fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
         }
     };
     match mute_rule::calls(wanted, &loaded.config.plan, clock::wall(), zones) {
+        Ok(calls) if calls.is_empty() => {
+            complain!("no call: the silence ends before a rule could begin, one to two minutes from now");
+            Exit::Usage
+        }
         Ok(calls) => {
             for call in calls {
                 say!("{call}");
             }
             complain!(
-                "run it with an operator's credentials (cloudwatch:PutAlarmMuteRule on the rule and on each alarm); it mutes the \
-                 alarms of packaging/aws/alarms.yaml, and nothing of the daemon's own"
+                "run it with an operator's credentials (cloudwatch:PutAlarmMuteRule on the rule and on each alarm), not on the \
+                 gateway; it mutes the alarms of /usr/share/bothends/aws/alarms.yaml, and nothing of the daemon's own"
             );
             Exit::Success
         }
@@ -209,17 +215,50 @@ fn list(json: bool) -> Exit {
     }
 }
 
-/// Ends each; the first failure is the command's.
+/// Ends each, after a look whether there are all of them: a wrong number ends none. What fails later stops the rest.
 fn end(ids: &[u32]) -> Exit {
-    let path = control_socket();
-    let mut exit = Exit::Success;
-    for id in ids {
-        let one = finish(ask(&path, &format!("DELETE {SILENCES_PATH}/{id}"), ""), &Times::here());
-        if exit == Exit::Success {
-            exit = one;
+    let (path, times) = (control_socket(), Times::here());
+    let ids: BTreeSet<u32> = ids.iter().copied().collect();
+    let there: BTreeSet<u32> = match ask(&path, &format!("GET {SILENCES_PATH}"), "") {
+        Ok(SilenceAnswer::Listed { silences }) => silences.iter().map(|silence| silence.id).collect(),
+        answer => return finish(answer, &times),
+    };
+    if let Some(problem) = unknown(&ids, &there) {
+        complain!("{problem}");
+        return Exit::Usage;
+    }
+    for (index, id) in ids.iter().enumerate() {
+        let exit = finish(ask(&path, &format!("DELETE {SILENCES_PATH}/{id}"), ""), &times);
+        if exit != Exit::Success {
+            if let Some(done) = done_before(&ids, index) {
+                complain!("{done}");
+            }
+            return exit;
         }
     }
-    exit
+    Exit::Success
+}
+
+/// What to say of the numbers that no silence has.
+fn unknown(ids: &BTreeSet<u32>, there: &BTreeSet<u32>) -> Option<String> {
+    let wrong = numbers(ids.difference(there))?;
+    let known = match numbers(there) {
+        Some(known) => format!("there are {known}"),
+        None => "there is none at all".to_owned(),
+    };
+    Some(format!("there is no silence {wrong}; {known}. None was ended"))
+}
+
+/// What was ended, and what was not tried, when the one at this place failed.
+fn done_before(ids: &BTreeSet<u32>, index: usize) -> Option<String> {
+    let ended = numbers(ids.iter().take(index))?;
+    let rest = numbers(ids.iter().skip(index + 1)).map(|rest| format!("; not tried: {rest}"));
+    Some(format!("ended before that: {ended}{}", rest.unwrap_or_default()))
+}
+
+fn numbers<'n>(ids: impl IntoIterator<Item = &'n u32>) -> Option<String> {
+    let ids: Vec<String> = ids.into_iter().map(ToString::to_string).collect();
+    (!ids.is_empty()).then(|| ids.join(", "))
 }
 
 fn control_socket() -> PathBuf {
@@ -328,12 +367,9 @@ fn finish(answer: Result<SilenceAnswer, SilenceError>, times: &Times) -> Exit {
             }
             Exit::Success
         }
-        Ok(SilenceAnswer::Ended { silence, unsaved }) => {
+        Ok(SilenceAnswer::Ended { silence, still, unsaved }) => {
             let mut page = String::new();
-            terminal::line(
-                &mut page,
-                format_args!("silence {}: {} is no longer silenced", silence.id, target(&silence)),
-            );
+            terminal::line(&mut page, format_args!("{}", ended(&silence, still.as_ref(), times)));
             terminal::text(format_args!("{page}"));
             if let Some(why) = unsaved {
                 complain!(
@@ -366,6 +402,23 @@ fn finish(answer: Result<SilenceAnswer, SilenceError>, times: &Times) -> Exit {
             complain!("{error}");
             error.exit()
         }
+    }
+}
+
+/// That a silence has ended, and whether what it silenced is silenced all the same.
+fn ended(silence: &SilenceJson, still: Option<&StillSilenced>, times: &Times) -> String {
+    let SilenceJson { id, active, .. } = silence;
+    let what = target(silence);
+    match still {
+        Some(StillSilenced { by, until, whole }) => {
+            let part = if *whole { "" } else { "in part " };
+            format!(
+                "silence {id} has ended; {what} is still silenced {part}by silence {by} until {}",
+                shown(until, times)
+            )
+        }
+        None if *active => format!("silence {id} has ended: {what} is no longer silenced"),
+        None => format!("silence {id} of {what} is removed; its time had not come"),
     }
 }
 
@@ -434,7 +487,10 @@ fn table(silences: &[SilenceJson], times: &Times) -> String {
             (true, None, true) => "active",
             (false, None, true) => "planned",
         };
-        let state = if weekly.is_some() { format!("{state}, weekly") } else { state.to_owned() };
+        let state = match weekly {
+            Some(zone) => format!("{state}, every week ({zone})"),
+            None => state.to_owned(),
+        };
         let (from, until) = (shown(from, times), shown(until, times));
         [id.to_string(), state, from, until, target(silence), by_uid.to_string(), reason.clone()]
     });

@@ -12,9 +12,9 @@ use super::settings::{
     VpnDetails,
 };
 use crate::access::{Secret, secret_in};
-use crate::domain::names::{Routing, SourceId, SourceKind, VpnId};
+use crate::domain::names::{Kind, Routing, SourceId, SourceKind, VpnId};
 use crate::domain::plan::{IncidentRules, Plan, ProbeRules, QualityRules, TunnelPlan, Vantage, VpnPlan};
-use crate::domain::scope::Scope;
+use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::sensor::SensorKind;
 use crate::settings::{BgpSettings, IpsecSettings, ProtectionFiles, StoreSettings, UplinkSettings};
 
@@ -110,8 +110,29 @@ impl Page<'_> {
             };
             let line = format!("{}: {of}", shown(&Scope::Parent(parent.id.clone())));
             writeln!(f, "{}{line}", if index == 0 { "\nparents     " } else { "            " })?;
+            if parent.id.kind == ParentKind::Group {
+                writeln!(
+                    f,
+                    "              the outage of one, while another works, is the group's redundancy_lost{}; the outage of all is its outage",
+                    self.impacts(&parent.id)
+                )?;
+            }
         }
         Ok(())
+    }
+
+    /// The impacts of a group's lost redundancy at the sinks that take it: ` (impact 3)`.
+    fn impacts(&self, group: &ParentId) -> String {
+        let (of, kind) = (Scope::Parent(group.clone()), Kind::RedundancyLost);
+        let takes = |sink: &&SinkSettings| {
+            self.config.taken_by(sink).iter().any(|taken| taken.of == of && taken.kind == kind)
+        };
+        let impacts: BTreeSet<String> =
+            self.config.sinks.iter().filter(takes).map(|sink| sink.impact(kind).to_string()).collect();
+        match impacts.into_iter().collect::<Vec<_>>().as_slice() {
+            [] => String::new(),
+            several => format!(" (impact {})", several.join(" or ")),
+        }
     }
 
     fn aws(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -37,7 +37,7 @@ pub(super) fn groups(merged: &Merged, vpns: &VpnReader, complete: bool, notes: &
         let mut own = BTreeMap::new();
         for Listed { value: vpn, place, path } in members {
             let wrong = if !vpns.names(&vpn) && complete {
-                Some(format!("there is no [[vpn]] with the id {vpn}"))
+                Some(format!("there is no [[vpn]] with the id {vpn}{}", vpns.known()))
             } else {
                 homes.get(&vpn).map(|(there, other)| {
                     format!("{vpn} is {other} at {there}, too: a connection is in one group at most")

@@ -242,6 +242,11 @@ impl<'a> Section<'a> {
         self.get(key).is_some()
     }
 
+    /// Whether `key` is a list without values.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        self.get(key).and_then(list).is_some_and(Vec::is_empty)
+    }
+
     /// How many values the list under `key` has, valid or not.
     pub(super) fn length(&self, key: &str) -> usize {
         self.get(key).and_then(list).map_or(0, Vec::len)
@@ -441,6 +446,11 @@ impl<T: Ord> Once<T> {
                 self.0.insert(value, at);
             }
         }
+    }
+
+    /// The values, in their order.
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.keys()
     }
 
     /// Whether the value was seen.

@@ -166,9 +166,11 @@ impl Sensors {
         }
     }
 
+    /// Each once, for display: that two have the same one is a problem of its own.
     fn names(&self) -> Vec<String> {
         let names = self.uplinks.iter().filter_map(|uplink| uplink.settings.name.as_ref());
-        names.map(|name| format!("\"{name}\"")).collect()
+        let names: BTreeSet<&Arc<str>> = names.collect();
+        names.into_iter().map(|name| format!("\"{name}\"")).collect()
     }
 
     /// The socket of a tunnel's own IKE daemon.
@@ -291,12 +293,7 @@ fn uplinks(merged: &Merged, notes: &mut Notes) -> Vec<Uplink> {
         };
         let interface = section.text("interface", &patterns::INTERFACE, notes);
         let source = section.text("source", &patterns::HOST_IP, notes);
-        if !section.sets("references") {
-            let allowed = "a list of hosts that answer as long as the uplink works: without one nobody can tell a dead uplink \
-                           from a dead path to AWS";
-            section.missing("references", allowed, notes);
-        }
-        let references = section.texts("references", &patterns::HOST_IP, notes).unwrap_or_default();
+        let references = references(&section, notes);
         if let Some(name) = &name {
             names.claim(name.clone(), &section, "name", notes);
         }
@@ -327,6 +324,21 @@ fn uplinks(merged: &Merged, notes: &mut Notes) -> Vec<Uplink> {
         uplinks.push(Uplink { settings, references });
     }
     uplinks
+}
+
+/// `references` of an `[[uplink]]`.
+fn references(section: &Section<'_>, notes: &mut Notes) -> Vec<Listed<IpAddr>> {
+    let key = "references";
+    let allowed = "a list of hosts that answer as long as the uplink works: without one nobody can tell a dead uplink from a \
+                   dead path to AWS";
+    if section.is_empty_list(key) {
+        section.wrong(key, format!("is empty; expected {allowed}"), notes);
+        return Vec::new();
+    }
+    if !section.sets(key) {
+        section.missing(key, allowed, notes);
+    }
+    section.texts(key, &patterns::HOST_IP, notes).unwrap_or_default()
 }
 
 /// Reports a list that is too long.

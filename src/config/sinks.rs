@@ -111,8 +111,11 @@ impl SinkReader {
         let only = section.texts("vpns", &patterns::VPN_ID, notes);
         let impact = impact(&section.section("impact"), notes);
         for vpn in only.iter().flatten().filter(|vpn| complete && !vpns.names(&vpn.value)) {
-            let what =
-                super::problem::ProblemKind::Other(format!("there is no [[vpn]] with the id {}", vpn.value));
+            let what = super::problem::ProblemKind::Other(format!(
+                "there is no [[vpn]] with the id {}{}",
+                vpn.value,
+                vpns.known()
+            ));
             notes.problem(vpn.place.clone(), vpn.path.as_str(), what);
         }
 

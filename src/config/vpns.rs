@@ -64,6 +64,18 @@ impl VpnReader {
         self.ids.has(id)
     }
 
+    /// `, only vpn-…`: what a list of ids may name, after a message on one that is not there. The first ones, for a site may have
+    /// hundreds.
+    pub(super) fn known(&self) -> String {
+        const SHOWN: usize = 10;
+        let shown: Vec<&str> = self.ids.values().take(SHOWN).map(VpnId::as_str).collect();
+        match (shown.as_slice(), self.ids.values().count().saturating_sub(SHOWN)) {
+            ([], _) => String::new(),
+            (_, 0) => format!(", only {}", shown.join(", ")),
+            (_, more) => format!(", only {} and {more} more", shown.join(", ")),
+        }
+    }
+
     /// Reads one connection; keeps its plan if it is valid.
     pub(super) fn read(&mut self, section: &Section<'_>, common: &Common, notes: &mut Notes) {
         if !section.is_table() {

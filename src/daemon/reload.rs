@@ -13,14 +13,17 @@ use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
 use super::sinks::Sinks;
-use crate::catalogue::{Names, Notice};
+use crate::catalogue::{Names, Notice, silence};
 use crate::config::needs::Needs;
 use crate::config::{self, Config, Loaded, Rejection, Warning};
+use crate::domain::plan::Plan;
+use crate::domain::silence::Silence;
 use crate::driver::Command;
 use crate::health::{Component, Problem};
 use crate::http::routes::{About, ReloadAnswer};
 use crate::process::{self, Granted};
 use crate::settings::{StoreSettings, WebhookSettings};
+use crate::silences::cover;
 
 /// Reads the configuration, and tries what can be tried without effect.
 pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
@@ -87,6 +90,7 @@ pub(super) async fn reload(
     let Loaded { mut config, warnings, files: _ } = loaded;
     let (done, in_force) = oneshot::channel();
     sinks.retire(context, &config).await;
+    let silences = Arc::clone(&context.status.borrow().silences);
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // The records of what the change causes use the names of the new plan.
     context.facts.set_names(Names::from(&*config.plan));
@@ -99,8 +103,22 @@ pub(super) async fn reload(
     let (vpns, tunnels) = watched(&config);
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     let mut notes: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    let uncovered = uncovered(&silences, &context.config.plan, &config.plan);
+    for what in &uncovered {
+        Notice::ConfigurationWarning { what }.record(Some(&config.plan.site)).emit();
+    }
+    notes.extend(uncovered);
     notes.extend(keep_what_needs_a_restart(context, &mut config));
     Ok(Reloaded { config, warnings, notes })
+}
+
+/// What this configuration takes out of the silences, one line for each of these.
+fn uncovered(silences: &[Silence], before: &Plan, plan: &Plan) -> Vec<String> {
+    let lost = |silence: &Silence| {
+        let lost = cover::lost(&silence.of, before, plan)?;
+        Some(silence::uncovered(silence, &lost, before))
+    };
+    silences.iter().filter_map(lost).collect()
 }
 
 /// The listener and the store are opened once.

@@ -25,8 +25,9 @@ use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::status::Status;
 use crate::domain::time::{self, Now, Stamp};
 use crate::health::{Component, Health, Problem};
-use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest};
+use crate::http::silences::{SilenceAnswer, SilenceQuestion, SilenceRequest, StillSilenced};
 use crate::http::status_json::SilenceJson;
+use crate::silences::cover::{self, Extent};
 use crate::silences::{self, Silences, Standing, Unknown, Zones};
 use crate::store::{Store, StoredSilences};
 
@@ -206,9 +207,26 @@ impl Keeper {
                 };
                 self.report(ended, SilenceChange::Ended { by: Some(by) });
                 self.pass_on(now).await;
-                SilenceAnswer::Ended { silence: self.json(&first, &standing, now), unsaved }
+                SilenceAnswer::Ended {
+                    silence: self.json(&first, &standing, now),
+                    still: self.still(&first.of, now),
+                    unsaved,
+                }
             }
         }
+    }
+
+    /// What still covers what a silence silenced that has ended.
+    fn still(&self, of: &SilenceScope, now: Stamp) -> Option<StillSilenced> {
+        let (by, extent) = cover::still(of, &self.sent, &self.plan.borrow(), now)?;
+        Some(StillSilenced {
+            by: by.id.0,
+            until: clock::rfc3339(by.until),
+            whole: match extent {
+                Extent::All => true,
+                Extent::Part => false,
+            },
+        })
     }
 
     fn report(&self, silence: &Silence, change: SilenceChange) {

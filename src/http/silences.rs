@@ -66,6 +66,17 @@ pub enum TargetJson {
     Uplink(String),
 }
 
+/// A silence that goes on after another one has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StillSilenced {
+    /// Its number.
+    pub by: u32,
+    /// When its present window ends.
+    pub until: String,
+    /// Whether it covers all that the other one did.
+    pub whole: bool,
+}
+
 /// The answer of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -86,6 +97,8 @@ pub enum SilenceAnswer {
     Ended {
         /// As it was.
         silence: SilenceJson,
+        /// The silence that still covers what it silenced, or a part of that.
+        still: Option<StillSilenced>,
         /// Why the store still has it: a restart would bring it back.
         unsaved: Option<String>,
     },

@@ -134,7 +134,11 @@ impl<'a> Family<'a> {
     /// The most connections that have had trouble at a time, as far as the timeline says.
     fn most(&self) -> usize {
         let said = self.incident.timeline.iter().filter_map(|entry| match &entry.what {
-            TimelineChange::Children { down: _, back: _, troubled, of: _ } => usize::try_from(*troubled).ok(),
+            // The first one is written after the opening, of which nothing else says how many had trouble.
+            TimelineChange::Children { down, back, troubled, of: _ } => {
+                let troubled = usize::try_from(*troubled).ok()?;
+                Some(troubled.max((troubled + back.len()).saturating_sub(down.len())))
+            }
             TimelineChange::Opened
             | TimelineChange::Adopted { .. }
             | TimelineChange::Confirmed
@@ -358,8 +362,7 @@ fn was_down(parent: &ParentId) -> String {
 pub(super) fn sent_late(incident: &Incident, sink: &SinkPlan) -> Option<String> {
     let is_release = |entry: &&TimelineEntry| entry.what == TimelineChange::Released;
     let released = incident.timeline.iter().rev().find(is_release)?;
-    let before = incident.timeline.iter().rev().filter(|entry| entry.seq < released.seq);
-    let why = before.filter_map(reason).next();
+    let why = withheld_before(incident, released);
     let until = when(released.at);
     match why {
         // This sink was not kept from sending it.
@@ -368,6 +371,11 @@ pub(super) fn sent_late(incident: &Incident, sink: &SinkPlan) -> Option<String> 
         Some(Withheld::Silenced(id)) => Some(format!("Not sent until {until}: silence {id} was on.")),
         None => Some(format!("Not sent until {until}.")),
     }
+}
+
+/// What withheld an incident last before this entry of its timeline.
+pub(super) fn withheld_before<'i>(incident: &'i Incident, entry: &TimelineEntry) -> Option<&'i Withheld> {
+    incident.timeline.iter().rev().filter(|before| before.seq < entry.seq).find_map(reason)
 }
 
 fn reason(entry: &TimelineEntry) -> Option<&Withheld> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::family::Family;
+use super::family::{self, Family};
 pub use super::text::TITLE_MAX;
 pub(super) use super::text::{
     WORDS_MAX, capitalized, clearing_since, clip, fits_telephone, kind_in_capitals, list, span, telephone,
@@ -108,7 +108,7 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
             format!("not sent: the incident of {} explains it", parent_words(parent))
         }
         TimelineChange::Withheld { by: Withheld::Silenced(id) } => format!("not sent: silence {id}"),
-        TimelineChange::Released => "sent now: what held it back is over, and it is not".to_owned(),
+        TimelineChange::Released => released(incident, entry),
         TimelineChange::Clearing => "clearing; this record is resolved if that lasts".to_owned(),
         TimelineChange::Reopened => "it is not over after all".to_owned(),
         TimelineChange::Resolved => format!("{kind} over"),
@@ -133,6 +133,24 @@ fn line_of(incident: &Incident, entry: &TimelineEntry, repeats: u32) -> String {
         more => format!(" (and {more} times before)"),
     };
     format!("{line}{repeats}")
+}
+
+/// Why a record is created now: what held it back, and that it is not over. A silence may go on all the same, where the incident is
+/// about more than it covers by now.
+fn released(incident: &Incident, entry: &TimelineEntry) -> String {
+    let why = match family::withheld_before(incident, entry) {
+        Some(Withheld::Silenced(id)) => format!("silence {id} no longer covers it"),
+        Some(Withheld::Explained(parent)) => format!("{} no longer explains it", parent_words(parent)),
+        None => "nothing holds it back any more".to_owned(),
+    };
+    let lasts = match (&incident.id.scope, incident.id.kind) {
+        (Scope::Connection(_), Kind::Outage) => "the connection is still down".to_owned(),
+        (Scope::Connection(_), Kind::RedundancyLost) => "a tunnel is still down".to_owned(),
+        (Scope::Connection(_), Kind::OneSided) => "the ends still do not agree".to_owned(),
+        (Scope::Connection(_), Kind::Degraded) => "a tunnel is still degraded".to_owned(),
+        (Scope::Parent(_), kind) => format!("{} goes on", kind_words(kind)),
+    };
+    format!("sent now: {why}, and {lasts}")
 }
 
 /// The text of a note on one timeline entry, where the timeline is noted up to `noted_upto`: it also covers equal entries in

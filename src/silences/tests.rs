@@ -108,9 +108,13 @@ fn what_is_wrong_is_refused_with_what_exists_and_nothing_changes() {
     let with_reason = |reason: &str| Wanted { reason: reason.into(), ..site(NOW, hour) };
     let weekly = |until, zone| wanted(&[Target::Site], NOW, until, Some(zone));
     for (wanted, problem) in [
-        (site(hour, NOW), "must end after it begins"),
-        (site(NOW, NOW), "must end after it begins"),
-        (site("2027-03-01T10:00:00Z", "2027-03-01T12:00:00Z"), "would be over already"),
+        (site("2027-03-01T14:00:00Z", hour), "must end after it begins"),
+        (site(hour, hour), "must end after it begins"),
+        (
+            site("2027-03-01T10:00:00Z", "2027-03-01T12:00:00Z"),
+            "the end, 2027-03-01 12:00 UTC, is in the past",
+        ),
+        (site(NOW, "2027-02-28T00:00:00Z"), "the end, 2027-02-28 00:00 UTC, is in the past"),
         (site(NOW, "2027-03-08T12:00:01Z"), "at most 7 days"),
         (site("2028-03-03T12:00:00Z", "2028-03-03T13:00:00Z"), "within a year"),
         (weekly("2027-03-08T12:00:00Z", "UTC"), "shorter than 7 days"),
@@ -150,6 +154,26 @@ fn what_is_wrong_is_refused_with_what_exists_and_nothing_changes() {
     ] {
         assert!(add(&mut Silences::default(), &wanted).is_ok(), "{what}");
     }
+}
+
+#[test]
+fn an_uplink_of_one_connection_is_refused_with_the_connection_to_silence() {
+    let mut plan = plan();
+    let tunnel = &mut Arc::make_mut(&mut plan.vpns[0]).tunnels[0];
+    Arc::make_mut(tunnel).uplink = Some("wan2".into());
+    let until = "2027-03-01T14:00:00Z";
+    let wanted = wanted(&[Target::Uplink("wan2".to_owned())], NOW, until, None);
+    let refusal = wanted.check(&plan, at(NOW), zones).unwrap_err().to_string();
+    assert_eq!(refusal, "uplink wan2 carries only Milan DC: silence that (`--vpn`)");
+}
+
+#[test]
+fn one_that_begins_in_the_past_begins_when_it_is_added_and_a_weekly_one_keeps_its_hour() {
+    let (before, until) = ("2027-03-01T11:00:00Z", "2027-03-01T13:00:00Z");
+    let added = add(&mut Silences::default(), &site(before, until)).unwrap();
+    assert_eq!([added[0].from, added[0].until], [at(NOW), at(until)]);
+    let weekly = wanted(&[Target::Site], before, until, Some("UTC"));
+    assert_eq!(add(&mut Silences::default(), &weekly).unwrap()[0].from, at(before));
 }
 
 #[test]

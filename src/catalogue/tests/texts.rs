@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::fact::{TICKS_WORTH_A_RECORD, record};
+use super::super::silence::uncovered;
 use super::super::{Code, Component, JournalRecord, Names, Notice, Problem};
 use super::samples;
 use crate::domain::board::{Child, Incident, IncidentId, IncidentState, Withheld};
@@ -19,11 +20,12 @@ use crate::domain::quality::{Bound, Degradation, Quality};
 use crate::domain::rollup::Rollup;
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::side::Side;
-use crate::domain::silence::SilenceId;
+use crate::domain::silence::{Silence, SilenceId, SilenceScope};
 use crate::domain::time::Stamp;
 use crate::domain::verdict::{Assessment, Evidence, Fault, LocalEvidence, Outcome, Verdict, View, Why};
 use crate::fixture::{self, after};
 use crate::process::Exit;
+use crate::silences::cover::Lost;
 
 fn names() -> Names {
     let tunnel = |n: u8, role| {
@@ -316,6 +318,28 @@ fn losses_without_a_path_name_the_kernels_reason() {
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost (the kernel has no path to it); before: up END=local VERDICT=down
     INFO END_DOWN milan-1: Milan DC, primary: tunnel 1 (203.0.113.11): down by our end: no reply from 169.254.10.1, 1 echo lost (the kernel refuses to send: an XFRM policy or the firewall); before: up END=local VERDICT=down
     ");
+}
+
+#[test]
+fn what_opens_at_once_is_not_said_to_be_pending() {
+    let pending = |opens_in| Fact::IncidentPending {
+        scope: fixture::vpn().into(),
+        kind: Kind::Outage,
+        opens_in,
+        at: after(12),
+    };
+    assert_eq!(lines([pending(Duration::ZERO)]), "-");
+    assert_ne!(lines([pending(Duration::from_millis(1))]), "-");
+}
+
+#[test]
+fn what_a_reload_takes_out_of_a_silence_is_named_with_what_to_do() {
+    let silence = Silence { id: SilenceId(18), ..fixture::silence() };
+    let plan = crate::silences::tests::plan();
+    insta::assert_snapshot!(uncovered(&silence, &Lost::Everything, &plan), @"silence 18 (group hubs) matches nothing any more: its connections are not silenced. If the work goes on, silence them by their new name");
+    let of = SilenceScope::Connection(fixture::vpn());
+    let silence = Silence { of, ..silence };
+    insta::assert_snapshot!(uncovered(&silence, &Lost::Everything, &plan), @"silence 18 (Milan DC (vpn-0123456789abcdef0)) matches nothing any more: what has taken its place is not silenced. If the work goes on, silence that");
 }
 
 #[test]

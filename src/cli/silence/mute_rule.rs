@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::domain::names::VpnId;
 use crate::domain::plan::Plan;
@@ -57,7 +58,7 @@ pub(super) fn calls(wanted: &Wanted, plan: &Plan, now: Stamp, zones: Zones) -> R
         for (region, names) in &alarms {
             let names: Vec<_> = names.iter().collect();
             for (part, names) in names.chunks(TARGETS_MAX).enumerate() {
-                let name = format!("{}{}-{}", rule_name(plan, from), schedule.suffix, part + 1);
+                let name = format!("{}{}-{}", rule_name(plan, &scopes, from), schedule.suffix, part + 1);
                 calls.push(call(&name, region.as_deref(), wanted, &schedule, names));
             }
         }
@@ -70,12 +71,45 @@ fn region(plan: &Plan, vpn: &VpnId) -> Option<Arc<str>> {
     plan.vpn(vpn)?.aws.sources.iter().find_map(|source| source.place.region.clone())
 }
 
-/// `bothends-milan-1-20261201T0200`: the same silence gives the same name, and so replaces its rule.
-fn rule_name(plan: &Plan, from: Stamp) -> String {
-    let site: String =
-        plan.site.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect();
+/// `bothends-milan-1-group-paris-20261201T0200`: the same silence gives the same name, and so replaces its rule; another one has
+/// another name, for a rule that is replaced would no longer mute what it did. Several targets, and a target of which the name shows
+/// less than it is, are told apart by a hash. At most 160 characters: AWS takes 255.
+fn rule_name(plan: &Plan, scopes: &BTreeSet<SilenceScope>, from: Stamp) -> String {
+    let site = plain(&plan.site);
+    let target = match scopes.iter().collect::<Vec<_>>().as_slice() {
+        [SilenceScope::Site] => "site".to_owned(),
+        [SilenceScope::Connection(vpn)] => told_apart(plain(vpn.as_str()), vpn.as_str(), scopes),
+        [SilenceScope::Parent(parent)] => {
+            let whole = format!("{}-{}", parent.kind.as_str(), parent.name);
+            told_apart(plain(&whole), &whole, scopes)
+        }
+        [SilenceScope::Tunnel(tunnel)] => {
+            format!("tunnel-{}-{}", plain(&tunnel.outside_ip.to_string()), hash(scopes))
+        }
+        several => format!("{}-targets-{}", several.len(), hash(scopes)),
+    };
     let at = local(from, &TimeZone::UTC).map(|at| at.strftime("%Y%m%dT%H%M").to_string());
-    format!("bothends-{site}-{}", at.unwrap_or_default())
+    format!("bothends-{site}-{target}-{}", at.unwrap_or_default())
+}
+
+/// `shown`, with a hash if that is less than `whole`.
+fn told_apart(shown: String, whole: &str, scopes: &BTreeSet<SilenceScope>) -> String {
+    if shown == whole { shown } else { format!("{shown}-{}", hash(scopes)) }
+}
+
+/// Letters, digits and hyphens alone.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(64).collect()
+}
+
+/// Of all targets, in eight digits; the same in every version.
+fn hash(scopes: &BTreeSet<SilenceScope>) -> String {
+    let mut hash = Sha256::new();
+    for scope in scopes {
+        hash.update(scope.to_string());
+        hash.update([0_u8]);
+    }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn schedules(wanted: &Wanted, now: Stamp, zones: Zones) -> Result<Vec<Schedule>, Refusal> {

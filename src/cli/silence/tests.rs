@@ -160,7 +160,7 @@ fn the_list_says_what_is_active_and_what_matches_nothing_and_no_text_controls_th
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("id  state "), "{text}");
     assert!(lines[1].starts_with("3   active ") && lines[1].ends_with("\u{fffd}[31mnew line"), "{text}");
-    assert!(lines[2].starts_with("12  matches nothing, weekly  2026-12-01 01:00 UTC"), "{text}");
+    assert!(lines[2].starts_with("12  matches nothing, every week (UTC)  2026-12-01 01:00 UTC"), "{text}");
     assert_eq!(table(&[], &utc()), "no silences\n");
 }
 
@@ -178,11 +178,47 @@ fn what_is_silenced_is_named_and_by_its_id_once_the_configuration_does_not_have_
 }
 
 #[test]
+fn of_several_numbers_none_is_ended_if_one_is_wrong_and_what_was_ended_before_a_failure_is_said() {
+    let ids = |ids: &[u32]| ids.iter().copied().collect::<BTreeSet<u32>>();
+    assert_eq!(unknown(&ids(&[2, 3]), &ids(&[1, 2, 3])), None);
+    let one = unknown(&ids(&[2, 99]), &ids(&[2, 3])).unwrap();
+    assert_eq!(one, "there is no silence 99; there are 2, 3. None was ended");
+    let none = unknown(&ids(&[2, 99]), &ids(&[])).unwrap();
+    assert_eq!(none, "there is no silence 2, 99; there is none at all. None was ended");
+    assert_eq!(done_before(&ids(&[2, 3, 4]), 0), None);
+    assert_eq!(done_before(&ids(&[2, 3, 4]), 1).unwrap(), "ended before that: 2; not tried: 4");
+    assert_eq!(done_before(&ids(&[2, 3, 4]), 2).unwrap(), "ended before that: 2, 3");
+}
+
+#[test]
+fn the_end_of_a_silence_says_what_silences_the_same_still() {
+    let rome = SilenceJson {
+        id: 2,
+        scope: "connection".to_owned(),
+        of: "vpn-0c".to_owned(),
+        name: "Rome".to_owned(),
+        ..silence()
+    };
+    let still = |whole| StillSilenced { by: 3, until: "2026-12-01T11:33:00Z".to_owned(), whole };
+    assert_eq!(
+        ended(&rome, Some(&still(true)), &utc()),
+        "silence 2 has ended; Rome (vpn-0c) is still silenced by silence 3 until 2026-12-01 11:33 UTC"
+    );
+    assert_eq!(
+        ended(&rome, Some(&still(false)), &utc()),
+        "silence 2 has ended; Rome (vpn-0c) is still silenced in part by silence 3 until 2026-12-01 11:33 UTC"
+    );
+    assert_eq!(ended(&rome, None, &utc()), "silence 2 has ended: Rome (vpn-0c) is no longer silenced");
+    let planned = SilenceJson { active: false, ..rome };
+    assert_eq!(ended(&planned, None, &utc()), "silence 2 of Rome (vpn-0c) is removed; its time had not come");
+}
+
+#[test]
 fn every_answer_has_its_exit_code() {
     let exit = |answer| finish(Ok(answer), &utc());
     let problem = || "x".to_owned();
     assert_eq!(exit(SilenceAnswer::Added { silences: vec![], unsaved: Some(problem()) }), Exit::Success);
-    assert_eq!(exit(SilenceAnswer::Ended { silence: silence(), unsaved: None }), Exit::Success);
+    assert_eq!(exit(SilenceAnswer::Ended { silence: silence(), still: None, unsaved: None }), Exit::Success);
     assert_eq!(exit(SilenceAnswer::Refused { problem: problem() }), Exit::Usage);
     assert_eq!(exit(SilenceAnswer::NotAllowed { problem: problem() }), Exit::Permission);
     assert_eq!(exit(SilenceAnswer::Ending), Exit::BadNews);

@@ -37,6 +37,8 @@ pub(super) enum TimeError {
     Skipped { option: &'static str, at: civil::DateTime },
     /// It has no form of a duration.
     Length(String),
+    /// It lasts no time at all.
+    Empty(String),
     /// It is out of the range of dates.
     Range,
 }
@@ -53,7 +55,7 @@ impl fmt::Display for TimeError {
             }
             Self::Form { option, text } => write!(
                 f,
-                "{option} {text:?}: give a time as 2026-12-01T04:00:00Z, \"2026-12-01 04:00\" or 04:00"
+                "{option} {text:?}: give a time as 2026-12-01T04:00:00Z, \"2026-12-01 04:00\", 2026-12-01 (00:00 of that day) or 04:00"
             ),
             Self::Skipped { option, at } => write!(
                 f,
@@ -61,6 +63,9 @@ impl fmt::Display for TimeError {
                 at.strftime("%Y-%m-%d %H:%M")
             ),
             Self::Length(text) => write!(f, "--for {text:?}: give a duration as 90m, 2h or 1d12h"),
+            Self::Empty(text) => {
+                write!(f, "--for {text:?}: that is no time at all; give a duration as 90m, 2h or 1d12h")
+            }
             Self::Range => f.write_str("the time is out of range: check the year"),
         }
     }
@@ -147,7 +152,8 @@ fn duration(text: &str) -> Result<Duration, TimeError> {
     let wrong = || TimeError::Length(text.to_owned());
     let span: Span = text.trim().parse().map_err(|_| wrong())?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    Duration::try_from(length).map_err(|_| wrong())
+    let length = Duration::try_from(length).map_err(|_| wrong())?;
+    if length.is_zero() { Err(TimeError::Empty(text.to_owned())) } else { Ok(length) }
 }
 
 fn stamp(at: Timestamp) -> Stamp {
@@ -187,6 +193,11 @@ mod tests {
         let now = "2026-12-01T12:00:00Z";
         let [from, until] = read(Some("2026-12-02 02:00"), "2026-12-02T04:00:00Z", now).unwrap();
         assert_eq!([from, until], [at("2026-12-02T01:00:00Z"), at("2026-12-02T04:00:00Z")]);
+        assert_eq!(
+            read(None, "2026-12-06", now).unwrap()[1],
+            at("2026-12-05T23:00:00Z"),
+            "00:00 of that day"
+        );
         assert_eq!(read(None, "2026-07-01T02:30", now).unwrap(), [at(now), at("2026-07-01T00:30:00Z")]);
     }
 
@@ -220,6 +231,8 @@ mod tests {
         for (text, hours) in [("90m", 1.5), ("2h", 2.0), ("1d12h", 36.0), ("1 day", 24.0)] {
             assert_eq!(duration(text).unwrap().as_secs_f64(), hours * 3600.0, "{text}");
         }
+        let nothing = duration("0s").unwrap_err().to_string();
+        assert_eq!(nothing, "--for \"0s\": that is no time at all; give a duration as 90m, 2h or 1d12h");
         for text in ["", "2", "two hours", "-2h", "1 month"] {
             assert_eq!(duration(text), Err(TimeError::Length(text.to_owned())));
         }

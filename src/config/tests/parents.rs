@@ -217,6 +217,7 @@ fn the_page_lists_each_parent_with_its_connections_and_where_its_incidents_go() 
     };
     insta::assert_snapshot!([part("parents "), part("sink ")].join("\n"), @r"
     parents     group paris: vpn-0123456789abcdef0, vpn-0123456789abcdef2
+                  the outage of one, while another works, is the group's redundancy_lost; the outage of all is its outage
                 uplink wan2: vpn-0123456789abcdef1, vpn-0123456789abcdef2
                 site gateway-1: every connection
     sink        incident_manager
@@ -227,6 +228,15 @@ fn the_page_lists_each_parent_with_its_connections_and_where_its_incidents_go() 
       uplink wan2           outage          impact 1  arn:aws:ssm-incidents::123456789012:response-plan/bothends-uplink-wan2-outage
       site gateway-1        outage          impact 1  arn:aws:ssm-incidents::123456789012:response-plan/bothends-site-gateway-1-outage
     ");
+}
+
+#[test]
+fn of_a_group_the_page_says_what_the_outage_of_one_connection_is_and_its_impact() {
+    let text =
+        format!("[[group]]\nname = \"paris\"\nvpns = [\"{FIRST}\", \"{SECOND}\"]\n{VPN}{OTHER_VPN}{SINK}");
+    let page = describe(&Files::new(&text).read(&[]).unwrap());
+    let line = "the outage of one, while another works, is the group's redundancy_lost (impact 3); the outage of all is its outage\n";
+    assert!(page.contains(line), "{page}");
 }
 
 #[test]

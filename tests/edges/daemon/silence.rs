@@ -67,7 +67,9 @@ fn a_silence_is_saved_before_it_is_acknowledged_and_outlives_a_crash() {
     let ended = run(&site, &manager, &["silence", "end", "1", "3"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
     assert!(
-        ended.stdout.starts_with("silence 1: the whole site is no longer silenced\n"),
+        ended
+            .stdout
+            .starts_with("silence 1 (the whole site) has ended: the whole site is no longer silenced\n"),
         "{}",
         ended.stdout
     );
@@ -79,7 +81,7 @@ fn a_silence_is_saved_before_it_is_acknowledged_and_outlives_a_crash() {
     let next = run(&site, &manager, &SITE);
     assert!(next.stdout.starts_with("silence 4: "), "no number is given twice: {}", next.stdout);
     let text = run(&site, &manager, &["silence", "list"]).stdout;
-    assert!(text.contains("planned, weekly") && text.contains("nightly work"), "{text}");
+    assert!(text.contains("planned, every week (UTC)") && text.contains("nightly work"), "{text}");
 }
 
 #[test]
@@ -119,10 +121,13 @@ fn bad_input_is_refused_with_the_reason_and_changes_nothing() {
     let add = |more: &[&str]| run(&site, &manager, &[&["silence", "add"][..], more].concat());
     for (arguments, problem) in [
         (&["--site", "--for", "8d", "--reason", "x"][..], "at most 7 days"),
-        (&["--site", "--until", "2020-01-01T00:00:00Z", "--reason", "x"], "must end after it begins"),
+        (
+            &["--site", "--until", "2020-01-01T00:00:00Z", "--reason", "x"],
+            "the end, 2020-01-01 00:00 UTC, is in the past",
+        ),
         (
             &["--site", "--from", "2020-01-01T00:00:00Z", "--for", "1h", "--reason", "x"],
-            "would be over already",
+            "the end, 2020-01-01 01:00 UTC, is in the past",
         ),
         (&["--site", "--for", "1h", "--reason", " "], "needs a reason"),
         (&["--site", "--for", "soon", "--reason", "x"], "give a duration as"),
@@ -141,6 +146,16 @@ fn bad_input_is_refused_with_the_reason_and_changes_nothing() {
     let unknown = run(&site, &manager, &["silence", "end", "7"]);
     assert_eq!(unknown.code, Some(64), "{unknown:?}");
     assert!(unknown.stderr.contains("there is no silence 7"), "{}", unknown.stderr);
+    assert_eq!(run(&site, &manager, &SITE).code, Some(0));
+    let one_wrong = run(&site, &manager, &["silence", "end", "1", "7"]);
+    assert_eq!((one_wrong.code, one_wrong.stdout.as_str()), (Some(64), ""), "{one_wrong:?}");
+    assert!(
+        one_wrong.stderr.contains("there is no silence 7; there are 1. None was ended"),
+        "{}",
+        one_wrong.stderr
+    );
+    assert_eq!(list(&site, &manager).len(), 1);
+    assert_eq!(run(&site, &manager, &["silence", "end", "1"]).code, Some(0));
 
     // As if the daemon ran as another user, and we were not root.
     chown(site.home.control_socket(), Some(65534), Some(65534)).unwrap();
@@ -163,7 +178,11 @@ fn a_silence_of_what_left_the_configuration_stays_listed_as_matching_nothing() {
     assert_eq!(added.code, Some(0), "{added:?}");
     assert_eq!(list(&site, &manager)[0]["matches"], true);
     site.home.remove("turin.toml");
-    assert_eq!(run(&site, &manager, &["reload"]).code, Some(0));
+    let reloaded = run(&site, &manager, &["reload"]);
+    assert_eq!(reloaded.code, Some(0));
+    let gone = format!("silence 1 (Turin ({TURIN})) matches nothing any more");
+    assert!(reloaded.stderr.contains(&format!("warning: {gone}")), "{}", reloaded.stderr);
+    daemon.until_logged(&gone);
     let left = list(&site, &manager);
     assert_eq!((&left[0]["matches"], &left[0]["of"]), (&false.into(), &TURIN.into()));
     let text = run(&site, &manager, &["silence", "list"]).stdout;

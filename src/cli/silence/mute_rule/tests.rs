@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::scope::{ParentId, ParentKind};
 use crate::silences::Target;
 use crate::silences::tests::{at, plan, wanted, zones};
 
@@ -19,7 +20,7 @@ fn a_planned_silence_is_one_call_for_each_region() {
         calls[1],
         r#"aws cloudwatch put-alarm-mute-rule \
   --region eu-west-1 \
-  --name bothends-milan-1-20270302T0100-1 \
+  --name bothends-milan-1-site-20270302T0100-1 \
   --description 'Telecom Italia'\''s new line' \
   --rule '{"Schedule":{"Duration":"PT2H30M","Expression":"at(2027-03-02T01:00)","Timezone":"UTC"}}' \
   --mute-targets '{"AlarmNames":["bothends-vpn-0123456789abcdef0-one_sided","bothends-vpn-0123456789abcdef0-outage","bothends-vpn-0123456789abcdef0-redundancy_lost","bothends-vpn-0123456789abcdef0-unwatched"]}'"#
@@ -82,7 +83,51 @@ fn a_tunnel_mutes_lost_redundancy_alone_and_parents_mute_their_connections() {
         assert!(!calls.contains("vpn-00112233"), "{calls}");
     }
     let wrong = wanted(&[Target::Site], until, NOW, None);
-    assert_eq!(calls(&wrong, &plan(), at(NOW), zones), Err(Refusal::Backwards));
+    assert_eq!(calls(&wrong, &plan(), at(NOW), zones), Err(Refusal::Past { until: at(NOW) }));
+}
+
+#[test]
+fn rules_of_one_time_have_names_of_their_own_for_a_rule_of_the_same_name_is_replaced() {
+    let until = "2027-03-01T14:00:00Z";
+    let named = |targets: &[Target]| {
+        let calls = calls_for(&wanted(targets, NOW, until, None));
+        let name = calls[0].lines().find_map(|line| line.trim().strip_prefix("--name ")).unwrap();
+        name.trim_end_matches(" \\").to_owned()
+    };
+    let [milan, rome] =
+        ["vpn-0123456789abcdef0", "vpn-0fedcba9876543210"].map(|id| Target::Vpn(id.to_owned()));
+    let [tunnel, other] = ["203.0.113.11", "203.0.113.21"].map(|ip| Target::Tunnel(ip.to_owned()));
+    assert_eq!(named(&[milan.clone()]), "bothends-milan-1-vpn-0123456789abcdef0-20270301T1200-1");
+    assert_eq!(named(&[Target::Group("paris".to_owned())]), "bothends-milan-1-group-paris-20270301T1200-1");
+    assert_eq!(named(&[milan.clone()]), named(&[Target::Vpn("Milan DC".to_owned())]), "the same silence");
+    let all: Vec<Vec<Target>> = vec![
+        vec![Target::Site],
+        vec![milan.clone()],
+        vec![rome.clone()],
+        vec![tunnel.clone()],
+        vec![other.clone()],
+        vec![Target::Uplink("wan1".to_owned())],
+        vec![Target::Group("paris".to_owned())],
+        vec![milan.clone(), rome.clone()],
+        vec![milan, tunnel],
+        vec![rome, other],
+    ];
+    let names: BTreeSet<String> = all.iter().map(|targets| named(targets)).collect();
+    assert_eq!(names.len(), all.len(), "{names:?}");
+    assert!(names.iter().all(|name| name.len() < 160), "{names:?}");
+}
+
+#[test]
+fn names_that_look_the_same_are_told_apart() {
+    let parent = |name: &str| {
+        let id = ParentId { kind: ParentKind::Uplink, site: "milan 1".into(), name: name.into() };
+        BTreeSet::from([SilenceScope::Parent(id)])
+    };
+    let until = "2027-03-01T14:00:00Z";
+    let name = |of: &str| rule_name(&plan(), &parent(of), &wanted(&[Target::Site], NOW, until, None));
+    assert_eq!(name("wan-1"), "bothends-milan-1-uplink-wan-1-20270301T1200");
+    assert_ne!(name("wan.1"), name("wan-1"));
+    assert_ne!(name("wan.1"), name("wan_1"));
 }
 
 #[test]

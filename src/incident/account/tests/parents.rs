@@ -7,7 +7,7 @@ use crate::domain::board::{Child, Trouble, Withheld};
 use crate::domain::scope::{ParentId, ParentKind, Scope};
 use crate::domain::silence::SilenceId;
 use crate::domain::story::{Scene, Story};
-use crate::incident::wording::TITLE_MAX;
+use crate::incident::wording::{self, TITLE_MAX};
 
 fn parent(kind: ParentKind, name: &str) -> ParentId {
     ParentId { kind, site: "milan-1".into(), name: name.into() }
@@ -364,6 +364,47 @@ fn a_connection_that_was_not_sent_until_now_says_so_and_why() {
     other.sink.scopes = Some([incident.id.scope.clone()].into());
     assert_eq!(Account::new(&incident, &other).withheld, None);
     assert_limits(&incident, &settings());
+}
+
+#[test]
+fn the_resolved_title_of_a_group_says_how_many_were_down_at_most() {
+    let mut story = group();
+    let children = |down: &[&str], back: &[&str], troubled| TimelineChange::Children {
+        down: down.iter().map(|name| Arc::from(*name)).collect(),
+        back: back.iter().map(|name| Arc::from(*name)).collect(),
+        troubled,
+        of: 2,
+    };
+    story.add(children(&[], &["HQ"], 0), after(200).wall);
+    let at = after(600).wall;
+    story.set_state(IncidentState::Resolved { at });
+    story.add(TimelineChange::Resolved, at);
+    let healthy = vec![child(1, None), child(2, None)];
+    let over = |story: &Story| Incident { children: healthy.clone(), ..Incident::clone(story.incident()) };
+    let title = |story: &Story| Account::new(&over(story), &rules()).title;
+    assert_eq!(title(&story), "REDUNDANCY LOST milan-1: group paris: 1 of 2 connections was down");
+    let mut both = group();
+    both.add(children(&["Branch"], &[], 2), after(100).wall);
+    both.add(children(&[], &["HQ", "Branch"], 0), after(200).wall);
+    both.set_state(IncidentState::Resolved { at });
+    assert_eq!(title(&both), "REDUNDANCY LOST milan-1: group paris: all 2 connections were down");
+}
+
+#[test]
+fn what_is_sent_late_says_in_its_timeline_what_no_longer_holds_it_back() {
+    let note = |by| {
+        let incident = released(by);
+        let entry = incident.timeline.iter().find(|entry| entry.what == TimelineChange::Released).unwrap();
+        wording::line(&incident, entry)
+    };
+    assert_eq!(
+        note(Withheld::Silenced(SilenceId(11))),
+        "sent now: silence 11 no longer covers it, and the connection is still down"
+    );
+    assert_eq!(
+        note(Withheld::Explained(parent(ParentKind::Uplink, "wan1"))),
+        "sent now: uplink wan1 no longer explains it, and the connection is still down"
+    );
 }
 
 #[test]
