@@ -85,6 +85,7 @@ fn tunnels(of: &SilenceScope, plan: &Plan) -> BTreeSet<TunnelId> {
 mod tests {
     use super::*;
     use crate::domain::scope::ParentId;
+    use crate::domain::silence::FromNow;
     use crate::domain::silence::SilenceId;
     use crate::silences::tests::{at, plan};
 
@@ -116,6 +117,7 @@ mod tests {
             reason: "a new line".into(),
             by: 0,
             added: at(from),
+            from_now: FromNow::default(),
         }
     }
 
