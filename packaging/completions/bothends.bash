@@ -484,7 +484,7 @@ _bothends() {
             return 0
             ;;
         bothends__subcmd__report)
-            opts="-o -c -h --since --until --month --months --tz --vpn --incident --would-have-paged --format --output --store --url --config --help"
+            opts="-o -c -h --since --until --month --months --tz --vpn --incident --would-have-paged --format --output --store --url --ca --token-file --config --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -535,6 +535,14 @@ _bothends() {
                     return 0
                     ;;
                 --url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,6 +33,7 @@ complete -c bothends -n "__fish_bothends_needs_command" -f -a "reload" -d 'Reloa
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "probe" -d 'Probe every tunnel once and print a table'
+complete -c bothends -n "__fish_bothends_needs_command" -f -a "report" -d 'Report what happened: availability as both ends agree and as each says, outages, pages'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "silence" -d 'Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
 complete -c bothends -n "__fish_bothends_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -67,6 +68,27 @@ complete -c bothends -n "__fish_bothends_using_subcommand drill" -s h -l help -d
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -l echoes -d 'Echo requests per tunnel' -r
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand probe" -s h -l help -d 'Print help'
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l since -d 'From when: 30d, 12h, 2026-11-01, "2026-11-01 04:00" or 2026-11-01T04:00:00Z; default: 30d' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l until -d 'Until when, as a date or time; default: now' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l month -d 'A calendar month, such as 2026-11' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l months -d 'The last N calendar months, this one included, each with a row of its own' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l tz -d 'The time zone of months, dates and all times shown, such as Europe/Rome; default: this host\'s' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l vpn -d 'Only this connection, by its id or name' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l incident -d 'The skeleton of a post-incident analysis of this incident: its id, or the beginning of it' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l format -d 'The format' -r -f -a "text\t'For a terminal of 80 columns'
+markdown\t'Markdown'
+json\t'JSON'
+csv\t'CSV: a row of each connection and tunnel, by both ends and by each'
+csv-outages\t'CSV: a row of each outage'
+html\t'HTML in one file'"
+complete -c bothends -n "__fish_bothends_using_subcommand report" -s o -l output -d 'Write to this file, whole or not at all, instead of to standard output' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l store -d 'Read this store\'s file instead of asking the daemon: a copy, or that of a daemon that is stopped' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l url -d 'Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846' -r
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l ca -d 'With an https:// URL: the authorities of its certificate (PEM), instead of this host\'s store' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l token-file -d 'The file with the token that the listener asks for ([http] token_file)' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand report" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand report" -l would-have-paged -d 'Which incidents would have been sent, by the sinks of the configuration: for `[incident] mode = "observe"`'
+complete -c bothends -n "__fish_bothends_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -s h -l help -d 'Print help'
 complete -c bothends -n "__fish_bothends_using_subcommand silence; and not __fish_seen_subcommand_from add list end help" -f -a "add" -d 'Add a silence for each target. Only this daemon: the other host of a pair needs its own'
@@ -103,21 +125,22 @@ complete -c bothends -n "__fish_bothends_using_subcommand status" -l color -d 'W
 always\t'Always, also into a pipe'
 never\t'Never'"
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l url -d 'Address of the daemon; default: its control socket, else [http] listen of the configuration, else http://127.0.0.1:9846' -r
-complete -c bothends -n "__fish_bothends_using_subcommand status" -l ca -d 'Trust the authorities in this PEM file instead of this host\'s store, for https URLs' -r -F
-complete -c bothends -n "__fish_bothends_using_subcommand status" -l token-file -d 'The file with the listener\'s bearer token ([http] token_file)' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l ca -d 'With an https:// URL: the authorities of its certificate (PEM), instead of this host\'s store' -r -F
+complete -c bothends -n "__fish_bothends_using_subcommand status" -l token-file -d 'The file with the token that the listener asks for ([http] token_file)' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s c -l config -d 'The configuration file; conf.d/*.toml beside it is read after it' -r -F
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l json -d 'As JSON, for scripts; docs/status.schema.json describes it'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -l nagios -d 'As a plugin of Nagios, Icinga or Centreon: one line with performance data, then the reasons'
 complete -c bothends -n "__fish_bothends_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "run" -d 'Run the daemon'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "check" -d 'Validate the configuration and explain it, or list all errors. Offline without --aws'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "reload" -d 'Reload the configuration of the running daemon and wait for the result'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "probe" -d 'Probe every tunnel once and print a table'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "silence" -d 'Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
-complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe silence status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "run" -d 'Run the daemon'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "check" -d 'Validate the configuration and explain it, or list all errors. Offline without --aws'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "reload" -d 'Reload the configuration of the running daemon and wait for the result'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "discover" -d 'Generate a configuration from AWS (DescribeVpnConnections). Needs no configuration'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "drill" -d 'Raise a test incident, marked DRILL, through every sink, show each record as the sink returns it, and resolve it'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "probe" -d 'Probe every tunnel once and print a table'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "report" -d 'Report what happened: availability as both ends agree and as each says, outages, pages'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "silence" -d 'Hold back what opens in a planned time: incidents are recorded, and sent at its end if both ends still say down'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "status" -d 'Show the state of the running daemon, both ends side by side. Exit code: 0 healthy, 1 degraded, 2 down, 3 unknown'
+complete -c bothends -n "__fish_bothends_using_subcommand help; and not __fish_seen_subcommand_from run check reload discover drill probe report silence status help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "add" -d 'Add a silence for each target. Only this daemon: the other host of a pair needs its own'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "list" -d 'List the silences that are not over'
 complete -c bothends -n "__fish_bothends_using_subcommand help; and __fish_seen_subcommand_from silence" -f -a "end" -d 'End silences now. What is still down by both ends is sent'

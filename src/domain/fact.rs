@@ -14,10 +14,9 @@ use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
 use super::quality::Quality;
 use super::request::{ClientId, EchoId, Request};
 use super::rollup::Rollup;
-use super::scope::{ParentId, Scope};
+use super::scope::{ParentId, ParentState, Scope};
 use super::side::Side;
 use super::silence::SilenceId;
-use super::status::ParentState;
 use super::time::{Moment, Now, Stamp};
 use super::verdict::{Assessment, Outcome, Verdict, View};
 

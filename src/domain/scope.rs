@@ -36,6 +36,31 @@ pub enum ParentKind {
     Site,
 }
 
+/// What is known of a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParentState {
+    /// It works.
+    Up,
+    /// It does not.
+    Down,
+    /// The evidence does not say.
+    Unknown,
+}
+
+impl ParentState {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Unknown];
+
+    /// The word used in metrics and `/status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl ParentKind {
     /// Every one.
     pub const ALL: [Self; 3] = [Self::Group, Self::Uplink, Self::Site];

@@ -10,7 +10,7 @@ use super::clients::Fresh;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckKind, Kind, Role, Routing, SourceId, TunnelId, VpnId};
 use super::quality::{Measured, Quality};
-use super::scope::ParentId;
+use super::scope::{ParentId, ParentState};
 use super::sensor::{Finding, SensorKind};
 use super::silence::{Silence, SilenceId};
 use super::time::{Moment, Now, Stamp};
@@ -84,31 +84,6 @@ impl Phase {
             Self::Pending => "pending",
             Self::Open => "open",
             Self::Clearing => "clearing",
-        }
-    }
-}
-
-/// What is known of a parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParentState {
-    /// It works.
-    Up,
-    /// It does not.
-    Down,
-    /// The evidence does not say.
-    Unknown,
-}
-
-impl ParentState {
-    /// Every one.
-    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Unknown];
-
-    /// The word used in metrics and `/status`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Unknown => "unknown",
         }
     }
 }

@@ -9,8 +9,7 @@ use bothends::domain::event::Event;
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::{Kind, Routing};
 use bothends::domain::plan::{Plan, VpnPlan};
-use bothends::domain::scope::Scope;
-use bothends::domain::status::ParentState;
+use bothends::domain::scope::{ParentState, Scope};
 
 use crate::site::*;
 use crate::world::*;

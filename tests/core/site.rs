@@ -11,10 +11,9 @@ use bothends::domain::event::{Event, Remembered, SeenUp};
 use bothends::domain::fact::{Fact, IncidentChange};
 use bothends::domain::names::{Kind, Role, TunnelId, VpnId};
 use bothends::domain::plan::{ParentPlan, Plan, ProbeRules, Route, SensorRules, TunnelPlan, VpnPlan};
-use bothends::domain::scope::{ParentId, ParentKind, Scope};
+use bothends::domain::scope::{ParentId, ParentKind, ParentState, Scope};
 use bothends::domain::sensor::{Finding, Path, Reach, SensorKind};
 use bothends::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
-use bothends::domain::status::ParentState;
 use bothends::domain::time::{Moment, Stamp};
 use bothends::domain::verdict::{Verdict, Why};
 
