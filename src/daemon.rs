@@ -16,6 +16,7 @@ mod notify;
 mod page;
 mod prepare;
 mod problems;
+mod protection;
 mod reload;
 mod silences;
 mod sinks;
@@ -41,18 +42,18 @@ use crate::domain::request::{AwsRequest, Request};
 use crate::driver;
 use crate::health::Health;
 use crate::http::listener;
-use crate::http::protection::{Protection, ProtectionFault};
-use crate::http::tls::FileFault;
+use crate::http::protection::Protection;
 use crate::probe::{self, Prober};
 use crate::process::{self, Exit};
 use crate::records::Records;
 use crate::sensors::runner::{self, Questions};
-use crate::settings::ProtectionFiles;
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::journal;
 use crate::telemetry::prometheus::Prometheus;
 
 use self::context::IoContext;
+
+pub use self::protection::listener_faults;
 
 /// Threads for name lookups and files: enough that some that hang block no others, and far fewer than the unit's `TasksMax=`.
 const BLOCKING_THREADS: usize = 64;
@@ -113,7 +114,11 @@ fn start(config_path: &Path) -> Exit {
         Ok(protection) => protection,
         // They were read a moment ago, so this is a renewal that is under way, or a disk that fails.
         Err(faults) => {
-            return cannot_start(site, &Rejection::of_file(config_path, lines(&faults)), Exit::Configuration);
+            return cannot_start(
+                site,
+                &Rejection::of_file(config_path, protection::lines(&faults)),
+                Exit::Configuration,
+            );
         }
     };
     let health = Health::default();
@@ -149,21 +154,6 @@ pub fn connections(config: &Config) -> Result<AwsConnections, HostRefusal> {
     let settings = ConnectionSettings::from_env(Arc::clone(&config.plan.site));
     AwsConnections::load(ConnectionSettings { key_exchange: config.aws.key_exchange, ..settings })
         .map_err(|error| HostRefusal { why: error.to_string(), exit: Exit::Configuration })
-}
-
-/// What is wrong with the files that protect the listener, a line each, if they can be read at all. `reach` says whether files
-/// that cannot be read count.
-pub fn listener_faults(files: &ProtectionFiles, reach: any_sink::Reach) -> Vec<String> {
-    let Err(mut faults) = Protection::read(files) else { return Vec::new() };
-    faults.retain(|ProtectionFault { part: _, fault }| match (fault, reach) {
-        (FileFault::Wrong(_), _) | (FileFault::OutOfReach(_), any_sink::Reach::Daemon) => true,
-        (FileFault::OutOfReach(_), any_sink::Reach::Other) => false,
-    });
-    lines(&faults)
-}
-
-fn lines(faults: &[ProtectionFault]) -> Vec<String> {
-    faults.iter().map(ToString::to_string).collect()
 }
 
 /// Logs why, and returns the exit code.

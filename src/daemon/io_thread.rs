@@ -19,6 +19,7 @@ use super::notify::Notifier;
 use super::page;
 use super::prepare::{self, Preparing};
 use super::problems::{self, OffsetReporter};
+use super::protection;
 use super::reload::{self, Reloaded};
 use super::silences;
 use super::sinks::Publishing;
@@ -37,7 +38,7 @@ use crate::health::overview::{Configured, SinkUse};
 use crate::health::{Component, Health, Problem};
 use crate::http::history::History;
 use crate::http::listener::{self, BindError};
-use crate::http::protection::{self, Finding, ProtectedBy, Protection, ProtectionFault};
+use crate::http::protection::{Protection, renew};
 use crate::http::routes::{About, App, Hosts, ReloadRequest, Sources};
 use crate::http::server::{self, Limits};
 use crate::http::silences::SilenceRequest;
@@ -135,8 +136,8 @@ async fn work(
     let (links, links_in) = watch::channel(Arc::default());
     let pages = spawn_pages(&context, about_in.clone(), links_in, shown.clone(), &mut tasks);
     let sources = sources(&context, about_in, shown.clone(), pages);
-    let renew = Arc::new(Notify::new());
-    spawn_listener(&context, listener, App::public(sources.clone()), &renew, &mut tasks);
+    let look = Arc::new(Notify::new());
+    spawn_listener(&context, listener, App::public(sources.clone()), &look, &mut tasks);
     spawn_housekeeping(&context, notifier.clone(), &mut tasks);
     let (mut reloads, silence_requests) = spawn_control(&context, sources, &mut tasks);
     context.spawn(&mut tasks, silences::keep(silences::Keeper::new(&context, silences), silence_requests));
@@ -192,7 +193,7 @@ async fn work(
                     () = signals.stop() => break false,
                     left = parts.adopt(&context, &mut tasks) => left,
                 });
-                renew.notify_one();
+                look.notify_one();
                 notifier.reloaded();
                 Reloaded::answer(&context.config, notes)
             }
@@ -429,15 +430,15 @@ fn spawn_listener(
     context: &IoContext,
     OpenListener { bound, protection }: OpenListener,
     app: App,
-    renew: &Arc<Notify>,
+    asked: &Arc<Notify>,
     tasks: &mut JoinSet<()>,
 ) {
     let health = context.health.clone();
     let ends = context.until_driver_ends();
     let (protection, protection_in) = watch::channel(protection);
     let files = context.config.http.protection.clone();
-    let report = report_protection(context.health.clone());
-    context.spawn(tasks, protection::renew(files, protection, Arc::clone(renew), report));
+    let report = protection::report(context.health.clone());
+    context.spawn(tasks, renew(files, protection, Arc::clone(asked), report));
     tasks.spawn(async move {
         tokio::pin!(ends);
         let listener = match bound {
@@ -449,25 +450,6 @@ fn spawn_listener(
         };
         server::serve(listener, app, protection_in, Limits::TCP, ends).await;
     });
-}
-
-/// States what the listener's files were found to be.
-fn report_protection(health: Health) -> impl FnMut(ProtectedBy, Finding) + Send {
-    move |part, finding| {
-        let component = match part {
-            ProtectedBy::Certificate => Component::ListenerCertificate,
-            ProtectedBy::Token => Component::ListenerToken,
-        };
-        let problem = match finding {
-            Finding::Sound => {
-                health.clear(&component);
-                return;
-            }
-            Finding::Unusable(fault) => Problem::listener_file_failing(ProtectionFault { part, fault }),
-            Finding::Expires(at) => Problem::certificate_expiring(at, clock::wall()),
-        };
-        health.set(component, problem);
-    }
 }
 
 /// `/readyz` cannot be asked meanwhile, so the journal and systemd's status line report the problem.

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::any_sink;
 use super::context::IoContext;
 use super::notify::Notifier;
+use super::protection::listener_faults;
 use super::sinks::Sinks;
 use crate::catalogue::{Names, Notice, silence};
 use crate::config::needs::Needs;
@@ -30,7 +31,7 @@ pub(super) fn read(config_path: &Path) -> Result<Loaded, Rejection> {
     let trial = |webhook: &WebhookSettings| any_sink::trial(webhook, any_sink::Reach::Daemon);
     let loaded = config::load_to_run(config_path, &process::environment(), process::user(), &trial)?;
     let mut lacking = Needs::of(&loaded.config).lacking(&Granted::here());
-    lacking.extend(super::listener_faults(&loaded.config.http.protection, any_sink::Reach::Daemon));
+    lacking.extend(listener_faults(&loaded.config.http.protection, any_sink::Reach::Daemon));
     if lacking.is_empty() { Ok(loaded) } else { Err(Rejection::of_file(config_path, lacking)) }
 }
 
