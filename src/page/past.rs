@@ -138,7 +138,8 @@ impl Reader {
             let oldest = kept.iter().position(|kept| kept.answer.borrow().is_some())?;
             kept.remove(oldest);
         }
-        let (period, present) = (period(now.wall), Arc::clone(present));
+        // What is newer than the present is not known to anybody.
+        let (period, present) = (period(present.at), Arc::clone(present));
         let Question { vpn, minutes } = question.clone();
         let history = (self.history)(Wanted { period, vpn, minutes });
         let (answered, answer) = watch::channel(None);
