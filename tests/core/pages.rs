@@ -51,6 +51,8 @@ fn facts(site: &Site) -> Vec<(Moment, String)> {
             {
                 None
             }
+            // Of the silences themselves.
+            Fact::SilencedChanged { .. } => None,
             Fact::IncidentChanged { .. } | Fact::IncidentSettled { .. } => None,
             other => Some(format!("{other:?}")),
         };
