@@ -91,7 +91,6 @@ pub(super) async fn reload(
     let Loaded { mut config, warnings, files: _ } = loaded;
     let (done, in_force) = oneshot::channel();
     sinks.retire(context, &config).await;
-    let silences = Arc::clone(&context.status.borrow().silences);
     let command = Command::Reconfigure(Arc::clone(&config.plan), done);
     // The records of what the change causes use the names of the new plan.
     context.facts.set_names(Names::from(&*config.plan));
@@ -104,6 +103,8 @@ pub(super) async fn reload(
     let (vpns, tunnels) = watched(&config);
     Notice::Reloaded { vpns, tunnels }.record(Some(&config.plan.site)).emit();
     let mut notes: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    // The status is newer than the change of the plan, and so than every silence that was added before.
+    let silences = Arc::clone(&context.status.borrow().silences);
     let uncovered = uncovered(&silences, &context.config.plan, &config.plan);
     for what in &uncovered {
         Notice::ConfigurationWarning { what }.record(Some(&config.plan.site)).emit();
