@@ -15,12 +15,11 @@ use crate::domain::names::{
     AwsPlace, CheckKind, End, Kind, Role, Routing, SourceId, SourceKind, TunnelId, VpnId,
 };
 use crate::domain::quality::{Bound, Degradation, Measured, Quality};
-use crate::domain::scope::{ParentId, ParentKind, Scope};
+use crate::domain::scope::{ParentId, ParentKind, ParentState, Scope};
 use crate::domain::sensor::{Finding, Path, Reach, SensorKind, Unavailable};
 use crate::domain::silence::{FromNow, Silence, SilenceId, SilenceScope};
 use crate::domain::status::{
-    CheckStatus, ParentState, ParentStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus,
-    VpnStatus,
+    CheckStatus, ParentStatus, Phase, SensorStatus, SourceStatus, Status, TunnelStatus, VpnStatus,
 };
 use crate::domain::time::{Moment, Now, Stamp};
 use crate::domain::verdict::{Assessment, AwsEvidence, Evidence, LocalEvidence, Loss, Verdict, View, Why};
