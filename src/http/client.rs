@@ -500,9 +500,12 @@ fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // The limit of a write holds for the wait for a place in the listener's queue, too (unix(7), socket(7)).
     socket.set_write_timeout(Some(patience))?;
-    socket.connect(&SockAddr::unix(path)?).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "too many others wait to be taken in"),
-        _ => error,
+    socket.connect(&SockAddr::unix(path)?).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            io::Error::new(ErrorKind::TimedOut, "too many others wait to be taken in")
+        } else {
+            error
+        }
     })?;
     socket.set_nonblocking(true)?;
     UnixStream::from_std(OwnedFd::from(socket).into())

@@ -17,6 +17,7 @@ mod turns;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{self, Instant};
+use tokio::time::{self, Sleep};
 use tokio_rustls::TlsAcceptor;
 
 use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, lock};
@@ -121,12 +122,12 @@ struct Connection {
 }
 
 /// Until when a connection must have come to this.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Deadlines {
     /// Its request's head has arrived.
-    head: Instant,
+    head: Pin<Box<Sleep>>,
     /// It has ended.
-    whole: Instant,
+    whole: Pin<Box<Sleep>>,
 }
 
 /// What an answer occupies until it is dropped.
@@ -152,22 +153,24 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Limits { header, connection, stalled, .. } = self.shared.limits;
-        let deadlines = Deadlines { head: Instant::now() + header, whole: Instant::now() + connection };
+        let mut deadlines =
+            Deadlines { head: Box::pin(time::sleep(header)), whole: Box::pin(time::sleep(connection)) };
         let stream = Watched::new(stream, stalled);
         let tls = self.shared.protection.borrow().tls.clone();
         let Some(tls) = tls else { return self.converse(stream, deadlines, ends).await };
         let secured = tokio::select! {
-            secured = time::timeout_at(deadlines.head, secured(stream, TlsAcceptor::from(tls.config))) => secured,
+            secured = secured(stream, TlsAcceptor::from(tls.config)) => secured,
+            () = &mut deadlines.head => return,
             _ = ends.changed() => return,
         };
         match secured {
-            Ok(Ok(Some(stream))) => self.converse(stream, deadlines, ends).await,
-            Ok(Ok(None)) | Err(_) => {}
-            Ok(Err(error)) => Detail::HttpClientLeft(&error).record().emit(),
+            Ok(Some(stream)) => self.converse(stream, deadlines, ends).await,
+            Ok(None) => {}
+            Err(error) => Detail::HttpClientLeft(&error).record().emit(),
         }
     }
 
-    async fn converse<S>(&self, stream: S, deadlines: Deadlines, mut ends: watch::Receiver<()>)
+    async fn converse<S>(&self, stream: S, mut deadlines: Deadlines, mut ends: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -191,13 +194,13 @@ impl Connection {
                     }
                     return;
                 }
-                () = time::sleep_until(deadlines.head), if head_due => {
+                () = &mut deadlines.head, if head_due => {
                     if self.is(ConnectionState::Silent) {
                         return;
                     }
                     head_due = false;
                 }
-                () = time::sleep_until(deadlines.whole), if whole_due => {
+                () = &mut deadlines.whole, if whole_due => {
                     if !self.is(ConnectionState::LongLived) {
                         return;
                     }

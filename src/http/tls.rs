@@ -115,13 +115,14 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map(|builder| builder.with_no_client_auth())
             .and_then(|builder| builder.with_single_cert(chain, key));
-        let mut config = config.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                let what = format!("is not the key of {}", certificate.display());
-                wrong(key_file, &what)
+        let mut config = config.map_err(|error| {
+            if matches!(error, rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) {
+                wrong(key_file, &format!("is not the key of {}", certificate.display()))
+            } else if matches!(error, rustls::Error::InvalidCertificate(_)) {
+                wrong(certificate, "the certificate cannot be parsed")
+            } else {
+                wrong(certificate, &format!("cannot be used with {}: {error}", key_file.display()))
             }
-            rustls::Error::InvalidCertificate(_) => wrong(certificate, "the certificate cannot be parsed"),
-            error => wrong(certificate, &format!("cannot be used with {}: {error}", key_file.display())),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A scrape is one connection of one request: tickets to resume its session would only cost.
