@@ -109,10 +109,9 @@ fn silence(id: u32, from: &str, until: &str, weekly: Option<&str>) -> Silence {
 }
 
 async fn listed(keeper: &mut Keeper) -> Vec<ListedSilence> {
-    match keeper.answer(SilenceQuestion::List).await {
-        SilenceAnswer::Listed { silences } => silences,
-        other => panic!("{other:?}"),
-    }
+    let answer = keeper.answer(SilenceQuestion::List).await;
+    let SilenceAnswer::Listed { silences } = answer else { panic!("{answer:?}") };
+    silences
 }
 
 /// Whether it is in force from now on, for about ten minutes of the core's date.
