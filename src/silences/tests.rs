@@ -224,10 +224,9 @@ fn weekly(from: &str, until: &str) -> Silence {
 }
 
 fn window(first: &Silence, now: Stamp) -> Silence {
-    match standing(first, now, zones) {
-        Standing::Window(window) => window,
-        other => panic!("{other:?}"),
-    }
+    let standing = standing(first, now, zones);
+    let Standing::Window(window) = standing else { panic!("{standing:?}") };
+    window
 }
 
 /// The window in which it stands at this time.
