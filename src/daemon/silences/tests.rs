@@ -107,18 +107,10 @@ fn silence(id: u32, from: &str, until: &str, weekly: Option<&str>) -> Silence {
     }
 }
 
-<<<<<<< HEAD
 async fn listed(keeper: &mut Keeper) -> Vec<SilenceJson> {
-    match keeper.answer(SilenceQuestion::List).await {
-        SilenceAnswer::Listed { silences } => silences,
-        other => panic!("{other:?}"),
-    }
-=======
-async fn listed(keeper: &mut Keeper) -> Vec<ListedSilence> {
     let answer = keeper.answer(SilenceQuestion::List).await;
     let SilenceAnswer::Listed { silences } = answer else { panic!("{answer:?}") };
     silences
->>>>>>> w-sil
 }
 
 /// Whether it is in force from now on, for about ten minutes of the core's date.
