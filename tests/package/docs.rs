@@ -119,7 +119,7 @@ fn every_link_has_a_target() {
 fn the_index_links_to_every_page() {
     let pages = Page::all();
     let index = pages.iter().find(|page| page.path == Path::new("docs/index.md")).unwrap();
-    let led_to = index.links().iter().map(|link| link.split('#').next().unwrap().to_owned());
+    let led_to = index.links().into_iter().map(|link| link.split('#').next().unwrap().to_owned());
     let led_to: BTreeSet<_> = led_to.filter(|link| link.ends_with(".md")).collect();
     let there: BTreeSet<_> = files_in("docs")
         .iter()
