@@ -53,7 +53,7 @@ fn facts(site: &Site) -> Vec<(Moment, String)> {
             }
             // Of the silences themselves.
             Fact::SilencedChanged { .. } => None,
-            Fact::IncidentChanged { .. } | Fact::IncidentSettled { .. } => None,
+            Fact::IncidentChanged { .. } | Fact::IncidentSettled { .. } | Fact::ParentChanged { .. } => None,
             other => Some(format!("{other:?}")),
         };
         said.extend(text.map(|text| (*at, text)));

@@ -106,7 +106,7 @@ fn what_ends_in_a_silence_is_resolved_in_it_and_never_paged() {
 #[test]
 fn what_holds_for_most_of_the_time_in_a_silence_is_sent_at_its_end() {
     let mut site = Site::healthy(plan());
-    let silence = site.silence(7, SilenceScope::Site, 0, 900);
+    let silence = site.silence(7, SilenceScope::Site, 0, 905);
     site.silences(&[silence]);
     site.fail_tunnel(2, 1);
     site.run(180);

@@ -162,7 +162,8 @@ fn the_listener_answers_as_documented() {
         ("/readyz", 200, plain, "ready\n"),
         ("/status", 200, "application/json", "{\"site\":\"milan-1\""),
         ("/metrics", 200, "text/plain; version=0.0.4", "# "),
-        ("/nothing", 404, plain, "try /metrics"),
+        ("/", 200, "text/html; charset=utf-8", "<!"),
+        ("/nothing", 404, plain, "try /, /metrics"),
     ] {
         let answer = daemon.get(path);
         assert_eq!(answer.code, code, "{path}: {answer:?}");
