@@ -382,7 +382,7 @@ impl Wanted {
     pub fn check(&self, plan: &Plan, now: Stamp, zones: Zones) -> Result<BTreeSet<SilenceScope>, Refusal> {
         let Self { targets, from: _, until: _, weekly, reason } = self;
         let (from, until) = self.window(now);
-        if until <= now {
+        if until <= now && until != from {
             return Err(Refusal::Past { until });
         } else if until <= from {
             return Err(Refusal::Backwards);
