@@ -159,7 +159,7 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
     }
     let history = match store {
         Some(path) => History::of_file(path),
-        None => History::of_daemon(config, url.as_deref(), &way, period),
+        None => History::of_daemon(config, url.as_deref(), way, period),
     };
     let history = history.map_err(ReportError::Source)?;
     let calendar = clocks.calendar();

@@ -234,7 +234,7 @@ impl<'a> Section<'a> {
 
     /// The keys that are set, validly or not, sorted.
     pub(super) fn names(&self) -> BTreeSet<&'a str> {
-        self.keys.into_iter().flat_map(Map::keys).map(String::as_str).collect()
+        self.keys.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether `key` is set, validly or not.

@@ -367,18 +367,19 @@ fn sources(
     pages: Arc<StatusPages>,
 ) -> Sources {
     let prometheus = Arc::clone(&context.prometheus);
-    Sources::new(
-        context.status.clone(),
-        shown,
-        context.records.clone(),
+    Sources {
+        status: context.status.clone(),
+        problems: shown,
+        records: context.records.clone(),
         about,
-        Arc::new(move |status, problems, now| {
+        metrics: Arc::new(move |status, problems, now| {
             (prometheus::CONTENT_TYPE, prometheus.render(status, problems, now))
         }),
-        history(context.store.clone()),
+        history: history(context.store.clone()),
         pages,
-        Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
-    )
+        hosts: Hosts::new(&context.config.http.hosts, config::host_name().as_deref()),
+        now: clock::now,
+    }
 }
 
 /// Readings of the history at a time: each takes memory for two parts.

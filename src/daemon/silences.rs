@@ -208,7 +208,7 @@ impl Keeper {
                 self.report(ended, SilenceChange::Ended { by: Some(by) });
                 self.pass_on(now).await;
                 SilenceAnswer::Ended {
-                    silence: self.json(&first, &standing, now),
+                    silence: Box::new(self.json(&first, &standing, now)),
                     still: self.still(&first.of, now),
                     unsaved,
                 }

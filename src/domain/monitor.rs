@@ -303,15 +303,7 @@ impl Monitor {
             self.set_source_timer(&id, now.mono);
         }
         self.share_budget();
-        let (gone, over) = self.parents.reconfigure(
-            &plan.parents,
-            &plan.site,
-            &remembered.incidents,
-            &remembered.down,
-            &remembered.openings,
-            now,
-            &mut self.fx,
-        );
+        let (gone, over) = self.parents.reconfigure(&plan.parents, &plan.site, remembered, now, &mut self.fx);
         for id in gone {
             self.timers.set(Wake::Parent(id), None);
         }

@@ -27,6 +27,7 @@ use super::carrying::Carrying;
 use super::cause::{Cause, Sign, UplinkSign};
 use super::condition::Truth;
 use super::connection::Connection;
+use super::event::Remembered;
 use super::fact::{Effects, Fact, IncidentChange};
 use super::incident::{KindEvidence, KindWatch};
 use super::names::{Kind, SinkId, VpnId};
@@ -91,9 +92,7 @@ impl Parents {
         &mut self,
         plans: &[Arc<ParentPlan>],
         site: &Arc<str>,
-        remembered: &[Arc<Incident>],
-        down: &[ParentId],
-        openings: &[(Scope, Kind, Stamp)],
+        remembered: &Remembered,
         now: Now,
         fx: &mut Effects,
     ) -> (Vec<ParentId>, Vec<Arc<Incident>>) {
@@ -101,7 +100,7 @@ impl Parents {
         for plan in plans {
             let parent = match before.remove(&plan.id) {
                 Some(same) => Parent { plan: Arc::clone(plan), site: Arc::clone(site), ..same },
-                None => Parent::new(plan, site, remembered, down.contains(&plan.id), openings, now),
+                None => Parent::new(plan, site, remembered, now),
             };
             self.0.insert(plan.id.clone(), parent);
         }
@@ -277,25 +276,19 @@ impl Parents {
 
 impl Parent {
     /// What was down when an earlier run ended, or was left open by it, is down until the evidence says otherwise.
-    fn new(
-        plan: &Arc<ParentPlan>,
-        site: &Arc<str>,
-        remembered: &[Arc<Incident>],
-        was_down: bool,
-        openings: &[(Scope, Kind, Stamp)],
-        now: Now,
-    ) -> Self {
+    fn new(plan: &Arc<ParentPlan>, site: &Arc<str>, remembered: &Remembered, now: Now) -> Self {
         let scope = Scope::Parent(plan.id.clone());
         let open = |kind: Kind| {
             let of_kind = |incident: &&Arc<Incident>| {
                 incident.id.scope == scope && incident.id.kind == kind && incident.is_open()
             };
-            remembered.iter().find(of_kind).cloned()
+            remembered.incidents.iter().find(of_kind).cloned()
         };
         let kinds: Vec<KindWatch> = KINDS
             .into_iter()
             .map(|kind| {
-                let of_kind = openings.iter().filter(|(of, opened, _)| *of == scope && *opened == kind);
+                let of_kind =
+                    remembered.openings.iter().filter(|(of, opened, _)| *of == scope && *opened == kind);
                 let openings = of_kind.map(|(_, _, at)| now.mono - now.wall.since(*at)).collect();
                 KindWatch::new(scope.clone(), kind, open(kind), openings)
             })
@@ -305,6 +298,7 @@ impl Parent {
             ParentKind::Uplink | ParentKind::Site => !left.is_empty(),
             ParentKind::Group => left.iter().any(|incident| incident.id.kind == Kind::Outage),
         };
+        let was_down = remembered.down.contains(&plan.id);
         let state = if was_down || left_down { ParentState::Down } else { ParentState::Unknown };
         let children = left.iter().flat_map(|incident| &incident.children);
         let troubled: BTreeSet<VpnId> =
@@ -524,7 +518,9 @@ impl Parent {
                 // Of one that has had no trouble in this incident, silence is no reason to keep it open.
                 let carries = |connection: &Connection| match connection.carries() {
                     Truth::Unknown if !self.ever_troubled.contains(&connection.plan().id) => Truth::True,
-                    known => known,
+                    Truth::True => Truth::True,
+                    Truth::False => Truth::False,
+                    Truth::Unknown => Truth::Unknown,
                 };
                 self.that_worked(connections).map(carries).fold(Truth::True, Truth::and)
             }

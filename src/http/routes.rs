@@ -26,7 +26,6 @@ use super::listener::Caller;
 use super::pages::{self, Pages};
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
-use crate::clock;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::health::overview::{OpenProblem, ShownProblems};
@@ -75,20 +74,6 @@ impl fmt::Debug for Sources {
 }
 
 impl Sources {
-    /// The daemon's sources, on its own clock.
-    pub fn new(
-        status: watch::Receiver<Arc<Status>>,
-        problems: watch::Receiver<ShownProblems>,
-        records: Records,
-        about: watch::Receiver<About>,
-        metrics: Arc<Metrics>,
-        history: Arc<History>,
-        pages: Arc<dyn Pages>,
-        hosts: Hosts,
-    ) -> Self {
-        Self { status, problems, records, about, metrics, history, pages, hosts, now: clock::now }
-    }
-
     fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status.borrow())
     }

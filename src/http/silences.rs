@@ -96,7 +96,7 @@ pub enum SilenceAnswer {
     /// It is over.
     Ended {
         /// As it was.
-        silence: SilenceJson,
+        silence: Box<SilenceJson>,
         /// The silence that still covers what it silenced, or a part of that.
         still: Option<StillSilenced>,
         /// Why the store still has it: a restart would bring it back.

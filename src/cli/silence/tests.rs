@@ -215,7 +215,10 @@ fn every_answer_has_its_exit_code() {
     let exit = |answer| finish(Ok(answer), &utc());
     let problem = || "x".to_owned();
     assert_eq!(exit(SilenceAnswer::Added { silences: vec![], unsaved: Some(problem()) }), Exit::Success);
-    assert_eq!(exit(SilenceAnswer::Ended { silence: silence(), still: None, unsaved: None }), Exit::Success);
+    assert_eq!(
+        exit(SilenceAnswer::Ended { silence: Box::new(silence()), still: None, unsaved: None }),
+        Exit::Success
+    );
     assert_eq!(exit(SilenceAnswer::Refused { problem: problem() }), Exit::Usage);
     assert_eq!(exit(SilenceAnswer::NotAllowed { problem: problem() }), Exit::Permission);
     assert_eq!(exit(SilenceAnswer::Ending), Exit::BadNews);

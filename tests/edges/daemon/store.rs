@@ -64,7 +64,7 @@ fn check_prints_how_long_the_maximum_size_lasts() {
     let ended = site.run(&["check"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("at most 64MB, history of 90d\n"), "{}", ended.stdout);
-    let expected = "90 days of 2 tunnels take about 1.0 MB of it; while CloudWatch takes nothing, minutes wait for up to 14 days";
+    let expected = "90 days of 2 tunnels take about 1.1 MB of it; while CloudWatch takes nothing, minutes wait for up to 14 days";
     assert!(ended.stdout.contains(expected), "{}", ended.stdout);
 
     site.home.edit("[store]\n", "[store]\nmax_size = \"4MB\"\nkeep = \"3650d\"\n");

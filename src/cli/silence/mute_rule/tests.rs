@@ -97,9 +97,13 @@ fn rules_of_one_time_have_names_of_their_own_for_a_rule_of_the_same_name_is_repl
     let [milan, rome] =
         ["vpn-0123456789abcdef0", "vpn-0fedcba9876543210"].map(|id| Target::Vpn(id.to_owned()));
     let [tunnel, other] = ["203.0.113.11", "203.0.113.21"].map(|ip| Target::Tunnel(ip.to_owned()));
-    assert_eq!(named(&[milan.clone()]), "bothends-milan-1-vpn-0123456789abcdef0-20270301T1200-1");
+    assert_eq!(named(std::slice::from_ref(&milan)), "bothends-milan-1-vpn-0123456789abcdef0-20270301T1200-1");
     assert_eq!(named(&[Target::Group("paris".to_owned())]), "bothends-milan-1-group-paris-20270301T1200-1");
-    assert_eq!(named(&[milan.clone()]), named(&[Target::Vpn("Milan DC".to_owned())]), "the same silence");
+    assert_eq!(
+        named(std::slice::from_ref(&milan)),
+        named(&[Target::Vpn("Milan DC".to_owned())]),
+        "the same silence"
+    );
     let all: Vec<Vec<Target>> = vec![
         vec![Target::Site],
         vec![milan.clone()],
