@@ -69,7 +69,7 @@ fn check_prints_how_long_the_maximum_size_lasts() {
 
     site.home.edit("[store]\n", "[store]\nmax_size = \"4MB\"\nkeep = \"3650d\"\n");
     let ended = site.run(&["check"]);
-    let expected = "it holds about 432 days of 2 tunnels, of which 3650 days would take 6.4 MB";
+    let expected = "it holds about 380 days of 2 tunnels, of which 3650 days would take 6.5 MB";
     assert!(ended.stdout.contains(expected), "{}", ended.stdout);
 }
 
