@@ -84,6 +84,8 @@ async function pictures() {
   await page.goto(DAEMON + "/");
   await headline(page, "HEALTHY");
   await goes("break", "DEGRADED");
+  // By then both ends have said so.
+  await page.locator(".incident").first().waitFor();
   await goes("mend", "HEALTHY");
   await stage("remember");
   await live(page, ". Live");
