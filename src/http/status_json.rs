@@ -215,7 +215,7 @@ pub struct TunnelJson {
     pub assessed_since: String,
     /// Whether it carries traffic: `carrying`, `not_carrying` or `cannot_tell`.
     pub carrying: String,
-    /// Why not, or why it cannot be told, in one word.
+    /// Why not, or why nobody can tell, in one word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carrying_why: Option<String>,
     /// Since when packets have not passed, as far as both ends tell; left out while they pass or nobody can say.

@@ -123,7 +123,7 @@ pub struct EntryJson {
     /// What withholds its record: a parent, or `silence` and its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// How many further entries of the same wording were folded into this one.
+    /// How many further entries of the same wording this one stands for.
     pub repeats: u32,
 }
 
