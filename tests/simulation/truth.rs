@@ -233,9 +233,8 @@ impl Truth {
         if echoes.replies.len() > 256 {
             echoes.replies.pop_first();
         }
-        let in_a_row =
-            (0..=echoes.answered).rev().take_while(|number| echoes.replies.contains(number)).count();
-        if echoes.sent - echoes.answered < down_after && in_a_row >= up_after {
+        let mut latest = (0..=echoes.answered).rev().take_while(|number| echoes.replies.contains(number));
+        if echoes.sent - echoes.answered < down_after && latest.nth(up_after - 1).is_some() {
             end(&mut echoes.down, at);
         }
     }
