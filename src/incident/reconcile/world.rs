@@ -44,11 +44,13 @@ fn other_vpn() -> VpnId {
     VpnId::new("vpn-0123456789abcdef1")
 }
 
+/// Two sites whose plans are those of `{scope}` need different names for what is theirs alone: a plan's name does not have the site.
 fn parent_of(site: &str, kind: ParentKind) -> ParentId {
-    let name = match kind {
-        ParentKind::Group => "paris",
-        ParentKind::Uplink => "wan1",
-        ParentKind::Site => site,
+    let name = match (kind, site) {
+        (ParentKind::Group, _) => "paris",
+        (ParentKind::Uplink, "milan-1") => "wan1",
+        (ParentKind::Uplink, _) => "wan2",
+        (ParentKind::Site, _) => site,
     };
     ParentId { kind, site: site.into(), name: name.into() }
 }
