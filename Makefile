@@ -4,6 +4,8 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 ARCH = $(shell dpkg --print-architecture)
 # The version that an upgrade comes from, as long as none has been released.
 UNRELEASED = 0.0.9-1
+# Where "make screenshots" puts its pictures.
+PICTURES = $(or $(OUT),docs/pictures)
 .PHONY: help build deb deb-twice deb-arm64 test templates rules prometheus boot-test soak fuzz demo causes evidence-cost storm browser screenshots bench lint advisories fmt lab-up lab-down setup
 
 help: ## say what there is
@@ -82,11 +84,13 @@ browser: setup ## the status page in Chromium: a break and a heal live, by keybo
 	cargo build --locked --bin bothends --example aws-stand-in
 	@modules=$$(tests/setup.sh browser) && python3 tests/browser/run.py "$$modules"
 
-screenshots: setup ## the pictures of docs/pictures: the status page in an outage (OUT=directory)
+screenshots: setup ## the pictures of docs/pictures: page, terminal and Prometheus' graph in an outage (OUT=directory)
 	cargo build --locked --bin bothends --example aws-stand-in
-	@tests/setup.sh pictures
-	@modules=$$(tests/setup.sh browser) && SCREENSHOTS=$(or $(OUT),docs/pictures) python3 tests/browser/run.py "$$modules"
-	pngquant --force --ext .png --speed 1 --strip 64 $(or $(OUT),docs/pictures)/page-*.png
+	@mkdir -p $(PICTURES) && modules=$$(tests/setup.sh pictures) && \
+	  SCREENSHOTS=$(PICTURES) python3 tests/browser/run.py "$$modules" && \
+	  python3 tests/prometheus/picture.py "$$modules" $(PICTURES)/prometheus.png
+	cd $(PICTURES) && for one in page-light page-dark page-phone terminal prometheus; do \
+	  pngquant --force --ext .png --speed 1 --strip --nofs 28 $$one.png && zopflipng -y $$one.png $$one.png >/dev/null || exit; done
 
 bench: setup ## how long a break takes to be known and told, and what an echo costs (BENCH_PROFILE=dev: with the tests' build)
 	cargo bench --locked $(if $(BENCH_PROFILE),--profile $(BENCH_PROFILE))

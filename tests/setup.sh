@@ -10,7 +10,7 @@
 #            cargo-deb, which makes the Debian package, cargo-cyclonedx, which makes its bill of materials, and
 #            cargo-fuzz, the driver of "make fuzz"
 #   setup.sh browser      a browser, and what drives it and checks what it shows; prints the path of its Node modules
-#   setup.sh pictures     what makes the pictures of the documentation small
+#   setup.sh pictures     the same, and what else the pictures of the documentation are made with
 #   setup.sh cfn-lint     the checker of CloudFormation templates; prints the path of its Python
 set -euo pipefail
 
@@ -23,6 +23,7 @@ cargo_cyclonedx=0.5.9
 cargo_fuzz=0.13.2
 playwright_core=1.65.1
 axe_core=4.14.1
+xterm=6.0.0
 
 installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 
@@ -89,10 +90,10 @@ cfn_lint() {
   echo "$place/bin/python"
 }
 
-# Node modules of these versions, outside the repository. They run no scripts of their own, and download no browser: Debian has one.
-# Standard output is only the path.
+# Node modules of these versions and those named, outside the repository. They run no scripts of their own, and download no browser:
+# Debian has one. Standard output is only the path.
 browser() {
-  local home place log modules=("playwright-core@$playwright_core" "axe-core@$axe_core")
+  local home place log modules=("playwright-core@$playwright_core" "axe-core@$axe_core" "$@")
   home=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/bothends
   apt_packages chromium fonts-dejavu-core >&2
   command -v node >/dev/null || apt_packages nodejs >&2
@@ -127,7 +128,8 @@ case ${1:-} in
   cargo-cyclonedx) cargo_tool cargo-cyclonedx "$cargo_cyclonedx" ;;
   cargo-fuzz)      cargo_tool cargo-fuzz "$cargo_fuzz" ;;
   browser)         browser ;;
-  pictures)        apt_packages pngquant ;;
+  pictures)        apt_packages pngquant zopfli prometheus >&2
+                   browser "@xterm/xterm@$xterm" ;;
   cfn-lint)        cfn_lint ;;
   *)               sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 64 ;;
 esac

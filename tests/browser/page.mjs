@@ -1,20 +1,17 @@
 // What a person does with the status page, in Chromium: sees a break and a heal without a reload, by keyboard, on a phone, in the dark.
 
 import assert from "node:assert/strict";
-import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const { MODULES, CHROMIUM, DAEMON, FIRST, SECOND, PICTURES } = process.env;
-const require = createRequire(join(MODULES, "package.json"));
-const { chromium } = require("playwright-core");
+import { launch, require } from "./chromium.mjs";
+import { terminal } from "./terminal.mjs";
+
+const { DAEMON, FIRST, SECOND, PICTURES, STATUS, COLUMNS } = process.env;
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-const browser = await chromium.launch({
-  executablePath: CHROMIUM,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
+const browser = await launch();
 const reader = await browser.newContext({ viewport: { width: 1200, height: 900 }, colorScheme: "light" });
 reader.setDefaultTimeout(40e3);
 
@@ -94,11 +91,17 @@ async function pictures() {
   await page.locator(".incident").first().waitFor();
   await page.locator(".cause", { hasText: "Do first" }).first().waitFor();
   await page.locator(".strip .words", { hasText: "down since" }).nth(1).waitFor();
-  for (const [name, colorScheme, width, height] of [["light", "light", 1080, 1180], ["dark", "dark", 1080, 1180], ["phone", "light", 360, 740]]) {
+  const [connection, cause] = [`#${FIRST}`, `#${FIRST} .cause`];
+  for (const [name, colorScheme, width, last] of [["light", "light", 1080, connection], ["dark", "dark", 1080, connection], ["phone", "light", 360, cause]]) {
     await page.emulateMedia({ colorScheme });
+    await page.setViewportSize({ width, height: 800 });
+    // Nothing is cut in its middle.
+    const height = await page.locator(last).first().evaluate(one => Math.ceil(one.getBoundingClientRect().bottom + scrollY) + 10);
     await page.setViewportSize({ width, height });
     await shot(page, `page-${name}.png`);
   }
+  await stage("status");
+  await terminal(browser, readFileSync(STATUS, "utf8"), Number(COLUMNS), join(PICTURES, "terminal.png"));
 }
 
 async function story() {

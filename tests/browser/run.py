@@ -7,12 +7,13 @@ page.mjs says on its standard output what it wants done (a line that begins with
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 
-from scene import ROOT, Scene, storm  # noqa: E402
+from scene import COLUMNS, ROOT, Scene, storm  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "debug"
@@ -27,6 +28,7 @@ def play(stage, node):
         "stop": stage.stop_daemon,
         "start": stage.start_daemon,
         "remember": stage.remember,
+        "status": stage.status,
     }
     for line in node.stdout:
         if line.startswith("@"):
@@ -56,6 +58,8 @@ def main():
             "FIRST": stage.connections[0].id,
             "SECOND": stage.connections[1].id,
             "PICTURES": pictures,
+            "STATUS": str(stage.written),
+            "COLUMNS": str(COLUMNS),
         }
         node = subprocess.Popen(["timeout", "--kill-after=5", str(WITHIN), "node", str(HERE / "page.mjs")], env=environment,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -71,4 +75,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

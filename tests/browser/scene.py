@@ -2,11 +2,15 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
+import termios
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "storm"))
@@ -26,6 +30,11 @@ LATE = 4 * MINUTE
 
 NAMES = ["Milan DC, primary", "Rome branch"]
 
+# The terminal's size.
+ROWS, COLUMNS = 60, 100
+# The exit code of `bothends status` while a tunnel is down.
+DEGRADED = 1
+
 
 class Scene(storm.Stage):
     """Two connections with two tunnels each. Every wait is short, so that the story takes seconds."""
@@ -36,6 +45,7 @@ class Scene(storm.Stage):
             connection.name = name
         super().__init__(connections, True, daemon, stand_in)
         self.hostile = hostile
+        self.written = self.directory / "status.txt"
 
     def configuration(self):
         def tunnel(place, one):
@@ -70,9 +80,16 @@ response_plan = "{storm.PLAN}"
 ''' + "".join(vpns)
 
     def break_first(self):
-        """The first tunnel breaks, and AWS says so."""
+        """The first tunnel breaks. AWS says so once our end does: remember() stretches what lies between."""
         broken = self.connections[0].tunnels[0]
         self.cut([broken.inside, broken.outside])
+        says = [f'tunnel="{broken.outside}"', 'end="local"', 'verdict="down"']
+        deadline = time.monotonic() + 30
+        while not any(line.startswith("bothends_tunnel_verdict{") and line.endswith(" 1") and all(one in line for one in says)
+                      for line in (storm.fetch(f"{storm.DAEMON}/metrics") or b"").decode().splitlines()):
+            if time.monotonic() > deadline:
+                raise storm.Broken(f"our end does not notice the break\n{self.last_output('bothends')}")
+            time.sleep(0.2)
         self.aws_says([broken], "DOWN")
 
     def mend(self):
@@ -116,3 +133,27 @@ response_plan = "{storm.PLAN}"
 
     def start_daemon(self):
         self._start_daemon()
+
+    def status(self):
+        """Keeps what `bothends status` writes to a terminal, and how it was asked."""
+        ours, theirs = os.openpty()
+        with open(ours, "rb", buffering=0) as terminal:
+            with open(theirs, "wb", buffering=0) as output:
+                termios.tcsetwinsize(output, (ROWS, COLUMNS))
+                command = ["timeout", "--kill-after=5", "20", str(self.programs["bothends"]), "status", "--url", storm.DAEMON]
+                environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "TERM": "xterm-256color"}
+                program = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            written = read_all(terminal)
+        code = program.wait()
+        if code != DEGRADED:
+            raise storm.Broken(f"bothends status ended with {code}:\n{written.decode(errors='replace')}")
+        self.written.write_bytes(b"$ bothends status\r\n" + written)
+
+
+def read_all(terminal):
+    """Everything that is written to a terminal until its other side is closed, which reads as an error."""
+    written = b""
+    with contextlib.suppress(OSError):
+        while piece := terminal.read(65536):
+            written += piece
+    return written

@@ -21,7 +21,7 @@ impl Page {
     fn all() -> Vec<Self> {
         let single = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md"];
         let mut paths: Vec<PathBuf> = single.map(PathBuf::from).to_vec();
-        for directory in ["docs", "packaging/aws", "findings", "tests/lab", "tests/boot"] {
+        for directory in ["docs", "docs/pictures", "packaging/aws", "findings", "tests/lab", "tests/boot"] {
             paths.extend(
                 files_in(directory).into_iter().filter(|path| path.extension().is_some_and(|e| e == "md")),
             );
