@@ -341,7 +341,7 @@ impl QualityWatch {
 
         let (ended, lost, runs) = self.losses(settled - of_loss, settled);
         let whole = self.trips(now - of_trips);
-        let newer = self.trips(now - of_trips / 2);
+        let half = now - of_trips / 2;
         let enough = ended >= ENOUGH_SAMPLES;
         let percent = f64::from(lost) * 100.0 / ended.max(1) as f64;
         let enough_for = |least| whole.filter(|trips| trips.count >= least);
@@ -358,7 +358,7 @@ impl QualityWatch {
 
         let lossy = runs >= LOSSES && percent > rules.max_loss_percent;
         let lossy = lossy.then_some(Degradation::Loss { percent, limit: rules.max_loss_percent });
-        let worst = lossy.or_else(|| self.too_slow(newer, rules)).or_else(|| self.uneven(newer, rules));
+        let worst = lossy.or_else(|| self.too_slow(half, rules)).or_else(|| self.uneven(half, rules));
         self.learn(worst.is_some(), rules, now);
         self.turn(worst, rules.after, now)
     }
@@ -368,15 +368,16 @@ impl QualityWatch {
         (self.slot * WINDOW_SAMPLES[0]).max(rules.after.min(WINDOW_MAX))
     }
 
-    fn too_slow(&self, newer: Option<Trips>, rules: &QualityRules) -> Option<Degradation> {
-        let (rtt, newer) = (self.measured.rtt?, newer?.rtt);
-        let bound = exceeded([rtt, newer], rules.max_rtt, self.usual.rtt())?;
+    fn too_slow(&self, half: Moment, rules: &QualityRules) -> Option<Degradation> {
+        let rtt = self.measured.rtt?;
+        let bound = exceeded(rtt, || Some(self.trips(half)?.rtt), rules.max_rtt, self.usual.rtt())?;
         Some(Degradation::Latency { rtt, bound })
     }
 
-    fn uneven(&self, newer: Option<Trips>, rules: &QualityRules) -> Option<Degradation> {
-        let (jitter, newer) = (self.measured.jitter?, newer?.jitter);
-        let bound = exceeded([jitter, newer], rules.max_jitter, self.usual.jitter())?;
+    fn uneven(&self, half: Moment, rules: &QualityRules) -> Option<Degradation> {
+        let jitter = self.measured.jitter?;
+        let bound =
+            exceeded(jitter, || Some(self.trips(half)?.jitter), rules.max_jitter, self.usual.jitter())?;
         Some(Degradation::Jitter { jitter, bound })
     }
 
@@ -397,10 +398,13 @@ impl QualityWatch {
     fn trips(&self, after: Moment) -> Option<Trips> {
         let recent = self.samples.iter().rev().take_while(|sample| sample.asked > after);
         let mut rtts: Vec<Duration> = recent.filter_map(|sample| sample.rtt).collect();
-        rtts.sort_unstable();
-        let rtt = *rtts.get(rtts.len() / 2)?;
-        let high = *rtts.get((rtts.len() - 1) * 9 / 10)?;
-        Some(Trips { rtt, jitter: high.saturating_sub(rtt), count: rtts.len() })
+        let count = rtts.len();
+        if count == 0 {
+            return None;
+        }
+        let mut in_order = |place: usize| *rtts.select_nth_unstable(place).1;
+        let (rtt, high) = (in_order(count / 2), in_order((count - 1) * 9 / 10));
+        Some(Trips { rtt, jitter: high.saturating_sub(rtt), count })
     }
 
     fn turn(&mut self, worst: Option<Degradation>, after: Duration, now: Moment) -> Option<Quality> {
@@ -468,9 +472,14 @@ fn samples_of_loss(max_loss_percent: f64) -> u32 {
     samples.max(WINDOW_SAMPLES[0])
 }
 
-/// What both measurements exceed.
-fn exceeded(measured: [Duration; 2], limit: Option<Duration>, usual: Option<Duration>) -> Option<Bound> {
-    let over = |most: Duration| measured.iter().all(|it| *it > most);
+/// What both measurements exceed. The newer one is taken only where the whole one exceeds something, which is seldom.
+fn exceeded(
+    whole: Duration,
+    newer: impl Fn() -> Option<Duration>,
+    limit: Option<Duration>,
+    usual: Option<Duration>,
+) -> Option<Bound> {
+    let over = |most: Duration| whole > most && newer().is_some_and(|newer| newer > most);
     let too_much = |usual: Duration| usual.saturating_mul(USUAL_FACTOR).max(usual + USUAL_MARGIN);
     let limit = limit.filter(|limit| over(*limit)).map(Bound::Limit);
     limit.or_else(|| usual.filter(|usual| over(too_much(*usual))).map(Bound::Usual))
