@@ -2,8 +2,10 @@
 //! last fact that is taken. Time is virtual: nothing is sent, and nothing is waited for. Several runs of each, by the cheapest, the
 //! median and the dearest; nothing fails, for a busy machine is no defect.
 
+#[path = "shared/plan.rs"]
+mod plan;
+
 use std::hint::black_box;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +13,7 @@ use bothends::clock;
 use bothends::domain::event::{Event, Remembered};
 use bothends::domain::fact::Fact;
 use bothends::domain::monitor::Monitor;
-use bothends::domain::names::{Role, Routing, TunnelId, VpnId};
-use bothends::domain::plan::{
-    AwsRules, IncidentRules, Plan, ProbeRules, QualityRules, Route, TunnelPlan, VpnPlan,
-};
+use bothends::domain::names::VpnId;
 use bothends::domain::request::Request;
 use bothends::domain::time::{Moment, Now, Stamp};
 
@@ -41,7 +40,8 @@ fn main() {
 fn run(vpns: u8) -> u128 {
     let echoes = if cfg!(debug_assertions) { ECHOES / 20 } else { ECHOES };
     let mut now = Now { mono: Moment::ORIGIN, wall: Stamp::from_secs(1_800_000_000) };
-    let mut monitor = Monitor::new(Arc::new(plan(vpns)), Remembered::default(), now);
+    let ids = (0..vpns).map(|n| (VpnId::new(format!("vpn-{n:017x}")), n));
+    let mut monitor = Monitor::new(Arc::new(plan::of(ids)), Remembered::default(), now);
     play(&mut monitor, &mut now, WARM_UP);
     let begun = clock::now().mono;
     play(&mut monitor, &mut now, echoes);
@@ -66,63 +66,5 @@ fn play(monitor: &mut Monitor, now: &mut Now, echoes: u64) {
             black_box(fact);
         }
         black_box(monitor.board());
-    }
-}
-
-fn plan(vpns: u8) -> Plan {
-    let second = Duration::from_secs(1);
-    let vpn = |n: u8| {
-        let id = VpnId::new(format!("vpn-{n:017x}"));
-        let tunnel = |last: u8| {
-            Arc::new(TunnelPlan {
-                id: TunnelId { vpn: id.clone(), outside_ip: [203, 0, n, last].into() },
-                name: format!("tunnel {last}").into(),
-                role: Role::Active,
-                through: Default::default(),
-                uplink: None,
-                sensors: Default::default(),
-                route: Arc::new(Route {
-                    inside_ip: [169, 254, n, 4 * last + 1].into(),
-                    source_ip: [169, 254, n, 4 * last + 2].into(),
-                    interface: None,
-                    fwmark: None,
-                }),
-            })
-        };
-        Arc::new(VpnPlan {
-            id: id.clone(),
-            name: "Milan DC".into(),
-            routing: Routing::Unknown,
-            tunnels: vec![tunnel(1), tunnel(2)],
-            probe: ProbeRules {
-                interval: second,
-                suspect_interval: second / 5,
-                timeout: second,
-                down_after: NonZeroU32::new(10).expect("not zero"),
-                up_after: NonZeroU32::new(5).expect("not zero"),
-            },
-            quality: QualityRules::default(),
-            incident: IncidentRules {
-                open_after_outage: 30 * second,
-                open_after_redundancy_lost: 120 * second,
-                one_sided_after: None,
-                degraded_after: None,
-                resolve_after: 300 * second,
-                start_grace: 120 * second,
-            },
-            aws: AwsRules {
-                poll_interval: 60 * second,
-                suspect_poll_interval: 15 * second,
-                stale_after: 600 * second,
-                sources: Vec::new(),
-            },
-        })
-    };
-    Plan {
-        site: "milan-1".into(),
-        votes_if_address: None,
-        vpns: (0..vpns).map(vpn).collect(),
-        parents: Vec::new(),
-        sinks: Vec::new(),
     }
 }

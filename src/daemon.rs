@@ -13,7 +13,7 @@ pub mod any_sink;
 mod context;
 mod io_thread;
 mod notify;
-mod page;
+pub mod page;
 mod prepare;
 mod problems;
 mod protection;

@@ -51,8 +51,8 @@ const LOOK_BACK: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 /// More entries than this are not read: a site of hundreds of connections that all flap has no strips then.
 const ENTRIES_MAX: usize = 200_000;
 
-/// Reads from the store.
-pub(super) fn history(store: Store) -> Arc<History> {
+/// Reads for the page from the store.
+pub fn history(store: Store) -> Arc<History> {
     Arc::new(move |wanted: Wanted| Box::pin(read(store.clone(), wanted)))
 }
 
