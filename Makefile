@@ -31,9 +31,8 @@ boot-test: ## install, run, upgrade, break and purge the package under a real sy
 	@python3 tests/boot/boot_test.py $(addprefix --suite ,$(SUITE)) --package target/deb/bothends_$(VERSION)-1_$(ARCH).deb \
 	  --before $(or $(BEFORE),target/deb/bothends_$(UNRELEASED)_$(ARCH).deb) --stand-in target/debug/examples/aws-stand-in
 
-test: setup templates rules browser ## install what the tests need, run every test, the lab's included
-	RUST_TEST_THREADS=6 cargo test --locked --no-fail-fast
-	$(MAKE) prometheus
+test: setup templates rules ## install what the tests need, run every test, the lab's included
+	tests/all.sh
 
 templates: ## lint the CloudFormation templates and check their IAM
 	@python=$$(tests/setup.sh cfn-lint) && PYTHONDONTWRITEBYTECODE=1 "$$python" -m unittest discover -q -s tests/aws
