@@ -114,7 +114,8 @@ def the_promised_files_are_installed(machine, site):
                  "/usr/share/man/man5/bothends.toml.5.gz", "/usr/share/bash-completion/completions/bothends",
                  "/usr/share/zsh/vendor-completions/_bothends", "/usr/share/fish/vendor_completions.d/bothends.fish",
                  "/usr/share/bothends/prometheus/rules.yaml", "/usr/share/bothends/prometheus/alertmanager.yaml",
-                 "/usr/share/bothends/prometheus/slo.yaml", "/usr/share/bothends/grafana/site.json", "/usr/share/bothends/grafana/fleet.json",
+                 "/usr/share/bothends/prometheus/slo.yaml", "/usr/share/bothends/prometheus/alertmanager-hub.yaml",
+                 "/usr/share/bothends/grafana/site.json", "/usr/share/bothends/grafana/fleet.json",
                  "/usr/share/bothends/aws/alarms.yaml",
                  "/usr/share/doc/bothends/copyright", "/usr/share/doc/bothends/changelog.Debian.gz",
                  "/usr/share/doc/bothends/changelog.gz", "/usr/share/doc/bothends/third-party.txt.gz"):

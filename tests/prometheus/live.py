@@ -75,7 +75,7 @@ class Story:
         self.until("all tunnels carry traffic", lambda: query('sum(bothends_tunnel_carrying{carrying="carrying"})') == [({}, 4.0)])
         self.began = time.time()
         self.alerts_in_peace = self.until("no alert", lambda: gateway.alerts() == {} and [gateway.alerts()])
-        self.until("the recording rules have values", lambda: query("vpn:bothends_carrying:avg_over_time30d == 1"))
+        self.until("the recording rules have values", lambda: query("vpn:bothends_up:avg_over_time30d == 1"))
 
         # Our end alone: the ends disagree.
         gateway.cut([address for tunnel in milan.tunnels for address in (tunnel.inside, tunnel.outside)])
@@ -84,7 +84,7 @@ class Story:
         gateway.aws_says(milan.tunnels, "DOWN")
         self.reaches("BothEndsOutage", "firing", milan.id)
         self.reaches("BothEndsConnectionBudgetBurns", "firing", milan.id)
-        self.until("the recorded state", lambda: query(f'vpn:bothends_carrying:known{{vpn="{milan.id}"}} == 0'))
+        self.until("the recorded state", lambda: query(f'vpn:bothends_up:known{{vpn="{milan.id}"}} == 0'))
         self.reaches("BothEndsDisputed", "inactive", milan.id)
         # A problem, so that its panels have something to show.
         gateway.reload("not a configuration")
@@ -199,10 +199,12 @@ class Live(unittest.TestCase):
 
     def test_the_panels_show_the_outage(self):
         panel = self.story.panels
-        self.assertEqual(panel["site", "Connections that carry traffic", "A"][0][1][-1][1], 1.0)
+        flows = [panel["site", "Does traffic flow through the connections?", ref][0][1][-1][1] for ref in "ABC"]
+        self.assertEqual(flows, [1.0, 1.0, 0.0])
+        self.assertEqual(panel["fleet", "Connections without traffic", "A"][0][1][-1][1], 1.0)
         self.assertEqual(panel["site", "Incidents open", "A"][0][1][-1][1], 1.0)
         ((labels, score),) = panel["fleet", "Sites, worst first", "A"]
-        self.assertEqual((labels, score), ({"site": "milan-1"}, 5.0))
+        self.assertEqual((labels, score), ({"site": "milan-1"}, 4.0))
         rows = [labels["row"] for labels, _ in panel["site", "Verdict of each end", "A"]]
         self.assertEqual([row.rsplit(" · ", 1)[1] for row in rows], ["aws", "local"] * 4, "both ends of a tunnel one below the other")
         causes = {labels["vpn"] for labels, _ in panel["fleet", "Tunnels that carry no traffic, and why", "A"]}

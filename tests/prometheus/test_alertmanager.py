@@ -1,7 +1,7 @@
-"""packaging/prometheus/alertmanager.yaml in a real Alertmanager: which alerts are inhibited, by what, and where each goes.
+"""packaging/prometheus/alertmanager.yaml and alertmanager-hub.yaml in a real Alertmanager: which alerts are inhibited, by what, and where each goes.
 
-The names of alerts and their labels are those of packaging/prometheus/rules.yaml and slo.yaml. Alertmanager listens on loopback, and sends nothing:
-its first notification would come after group_wait.
+The names of alerts and their labels are those of packaging/prometheus/rules.yaml and slo.yaml. Alertmanager listens on loopback, and
+sends nothing: its first notification would come after group_wait.
 """
 
 import datetime
@@ -18,6 +18,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "packaging/prometheus/alertmanager.yaml"
+HUB = ROOT / "packaging/prometheus/alertmanager-hub.yaml"
 RULES = "".join((ROOT / "packaging/prometheus" / name).read_text() for name in ("rules.yaml", "slo.yaml"))
 DEADLINE = 20.0
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
@@ -26,12 +27,12 @@ ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertman
 class Alertmanager:
     """A process with an empty store, at a port of its own."""
 
-    def __init__(self):
+    def __init__(self, config):
         self.store = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen(
             [
                 ALERTMANAGER,
-                f"--config.file={CONFIG}",
+                f"--config.file={config}",
                 f"--storage.path={self.store.name}",
                 "--web.listen-address=127.0.0.1:0",
                 "--cluster.listen-address=",
@@ -121,9 +122,11 @@ PARIS_LOST = alert("BothEndsRedundancyLost", scope="connection", name="Paris", v
 TUNNEL_WARNINGS = ("BothEndsDisputed", "BothEndsAwsUnknown", "BothEndsEvidenceOld")
 
 
-class Inhibiting(unittest.TestCase):
+class Inhibition(unittest.TestCase):
+    CONFIG = CONFIG
+
     def setUp(self):
-        self.alertmanager = Alertmanager()
+        self.alertmanager = Alertmanager(self.CONFIG)
         self.addCleanup(self.alertmanager.end)
 
     def holds(self, sources, inhibited, free):
@@ -137,6 +140,8 @@ class Inhibiting(unittest.TestCase):
         for target in free + sources:
             self.assertEqual(states[labels(target)], [], target)
 
+
+class Inhibiting(Inhibition):
     def test_the_outage_of_an_uplink_mutes_what_follows_from_it_at_its_gateway_and_no_incident(self):
         elsewhere = [of_tunnel(name, instance="rome-1:9846") for name in TUNNEL_WARNINGS]
         self.holds(
@@ -154,7 +159,7 @@ class Inhibiting(unittest.TestCase):
 
     def test_a_connection_that_spends_its_budget_stands_for_its_tunnels(self):
         for what in ("Burns", "Leaks"):
-            milan = alert(f"BothEndsConnectionBudget{what}", vpn="vpn-0a", name="Milan DC", severity="critical")
+            milan = alert(f"BothEndsConnectionBudget{what}", vpn="vpn-0a", name="Milan DC", severity="warning")
             self.holds([milan], [of_tunnel(f"BothEndsTunnelBudget{what}")], [of_tunnel(f"BothEndsTunnelBudget{what}", vpn="vpn-0b")])
 
     def test_a_silence_mutes_the_warnings_about_its_tunnels_and_no_incident(self):
@@ -188,9 +193,57 @@ class Inhibiting(unittest.TestCase):
         self.alertmanager.states_once((warning, False))
 
 
+class Hub(Inhibition):
+    CONFIG = HUB
+
+    def at(self, alertname, instance, **more):
+        return alert(alertname, instance=instance, kind="outage", scope="connection", severity="critical", **more)
+
+    def test_the_outage_of_a_hub_stands_for_those_of_its_sites_alone(self):
+        hub = self.at("BothEndsOutage", "paris-1:9846", hub="paris", tier="hub", vpn="vpn-0p")
+        incidents = ("BothEndsOutage", "BothEndsRedundancyLost", "BothEndsOneSided", "BothEndsDisputed")
+        self.holds(
+            [hub],
+            [self.at(name, "milan-1:9846", hub="paris", vpn="vpn-0a") for name in incidents],
+            [
+                # Of another connection of the hub, of a site of another hub, of one without a hub; and that a site is not watched.
+                self.at("BothEndsRedundancyLost", "paris-1:9846", hub="paris", tier="hub", vpn="vpn-0q"),
+                self.at("BothEndsOutage", "tokyo-1:9846", hub="osaka", vpn="vpn-0t"),
+                self.at("BothEndsOutage", "oslo-1:9846", vpn="vpn-0o"),
+                self.at("BothEndsAbsent", "milan-1:9846", hub="paris"),
+            ],
+        )
+
+    def test_a_hub_whose_targets_lack_its_name_mutes_nothing(self):
+        nameless = self.at("BothEndsOutage", "paris-1:9846", tier="hub", vpn="vpn-0p")
+        unrelated = self.at("BothEndsOutage", "oslo-1:9846", vpn="vpn-0o")
+        # A hub with its name, and a site of it: once that is inhibited, everything has been looked at.
+        named = self.at("BothEndsOutage", "lyon-1:9846", hub="lyon", tier="hub", vpn="vpn-0l")
+        site = self.at("BothEndsOutage", "nice-1:9846", hub="lyon", vpn="vpn-0n")
+        self.alertmanager.post([nameless])
+        self.holds([named], [site], [unrelated])
+
+
 class Routing(unittest.TestCase):
-    def test_the_configuration_is_valid(self):
-        subprocess.run(["amtool", "check-config", str(CONFIG)], check=True, capture_output=True)
+    def test_the_configurations_are_valid(self):
+        for config in (CONFIG, HUB):
+            subprocess.run(["amtool", "check-config", str(config)], check=True, capture_output=True)
+
+    def test_what_pages_is_what_an_outage_and_a_blind_daemon_say_once(self):
+        # Each alert with the severity of its rule. An outage that also spends a budget pages once; the budget is a ticket.
+        severities = dict(re.findall(r"- alert: (\w+)\n(?:.*\n)*?        labels: \{severity: (\w+)\}", RULES))
+        self.assertEqual(set(severities), set(re.findall(r"- alert: (\w+)", RULES)))
+        to = {}
+        for name, severity in severities.items():
+            to.setdefault(self.receiver(alert(name, severity=severity)), set()).add(name)
+        pages = {"BothEndsOutage", "BothEndsOneSided", "BothEndsAbsent", "BothEndsNoTarget", "BothEndsNotReady"}
+        self.assertEqual((to["pager"], to["nobody"]), (pages, {"BothEndsSilenced"}))
+        self.assertLessEqual({name for name in severities if "Budget" in name}, to["tickets"])
+
+    def receiver(self, of):
+        asked = ["amtool", "config", "routes", "test", f"--config.file={CONFIG}"]
+        asked += [f'{name}="{value}"' for name, value in of.items()]
+        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
     def test_what_wakes_somebody_is_what_is_critical(self):
         for of, receiver in [
@@ -200,14 +253,11 @@ class Routing(unittest.TestCase):
             (of_tunnel("BothEndsDisputed"), "tickets"),
             (silenced("connection", vpn="vpn-0a"), "nobody"),
         ]:
-            asked = ["amtool", "config", "routes", "test", f"--config.file={CONFIG}"]
-            asked += [f'{name}="{value}"' for name, value in of.items()]
-            answer = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-            self.assertEqual(answer.strip(), receiver, of)
+            self.assertEqual(self.receiver(of), receiver, of)
 
     def test_every_alert_that_is_named_exists(self):
         # A rule of a misspelt alert is valid, and inhibits nothing.
-        named = set(re.findall(r"BothEnds\w+", CONFIG.read_text()))
+        named = set(re.findall(r"BothEnds\w+", CONFIG.read_text() + HUB.read_text()))
         self.assertLessEqual(named, set(re.findall(r"- alert: (\w+)", RULES)))
         self.assertGreater(len(named), 5)
 
