@@ -24,6 +24,7 @@ def play(stage, node):
     """Does what the script wants; its exit code."""
     wishes = {
         "break": stage.break_first,
+        "break the other": stage.break_second,
         "mend": stage.mend,
         "stop": stage.stop_daemon,
         "start": stage.start_daemon,

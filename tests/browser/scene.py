@@ -32,8 +32,8 @@ NAMES = ["Milan DC, primary", "Rome branch"]
 
 # The terminal's size.
 ROWS, COLUMNS = 60, 100
-# The exit code of `bothends status` while a tunnel is down.
-DEGRADED = 1
+# The exit code of `bothends status` in an outage.
+DOWN = 2
 
 
 class Scene(storm.Stage):
@@ -80,8 +80,15 @@ response_plan = "{storm.PLAN}"
 ''' + "".join(vpns)
 
     def break_first(self):
-        """The first tunnel breaks. AWS says so once our end does: remember() stretches what lies between."""
-        broken = self.connections[0].tunnels[0]
+        """The first tunnel breaks."""
+        self.breaks(self.connections[0].tunnels[0])
+
+    def break_second(self):
+        """The second tunnel of the same connection, too."""
+        self.breaks(self.connections[0].tunnels[1])
+
+    def breaks(self, broken):
+        """A tunnel breaks. AWS says so once our end does: remember() stretches what lies between."""
         self.cut([broken.inside, broken.outside])
         says = [f'tunnel="{broken.outside}"', 'end="local"', 'verdict="down"']
         deadline = time.monotonic() + 30
@@ -94,7 +101,7 @@ response_plan = "{storm.PLAN}"
 
     def mend(self):
         self.heal()
-        self.aws_says([self.connections[0].tunnels[0]], "UP")
+        self.aws_says(self.connections[0].tunnels, "UP")
 
     def remember(self):
         """Yesterday: what has happened so far happened then, several times, and minutes of probes around it. The daemon starts anew."""
@@ -145,7 +152,7 @@ response_plan = "{storm.PLAN}"
                 program = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
             written = read_all(terminal)
         code = program.wait()
-        if code != DEGRADED:
+        if code != DOWN:
             raise storm.Broken(f"bothends status ended with {code}:\n{written.decode(errors='replace')}")
         self.written.write_bytes(b"$ bothends status\r\n" + written)
 
