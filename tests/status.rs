@@ -108,6 +108,37 @@ fn as_a_plugin_each_state_has_its_word_its_code_and_its_numbers() {
 }
 
 #[test]
+fn what_is_wrong_elsewhere_does_not_count_for_the_service_of_a_connection() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut status = status("milan-1", "flows");
+        status["ready"] = json!(false);
+        change(&mut status);
+        let daemon = Daemon::of(&status);
+        [&[][..], &["--vpn", "vpn-0a"]].map(|which| {
+            let output = run(&[&["status", "--nagios", "--url", &daemon.url()], which].concat());
+            (output.status.code(), first_line(&output))
+        })
+    };
+    let [all, one] = with(&|status| {
+        status["problems"] = json!([{
+            "code": "sink_rejects", "component": "sink pager", "severity": "failed", "title": "A sink rejects what it is sent",
+            "text": "403 Forbidden", "first_step": "Fix it.",
+        }]);
+    });
+    assert_eq!((all.0, one.0), (Some(1), Some(0)), "a sink rejects: {all:?} {one:?}");
+    assert!(all.1.starts_with("BOTHENDS WARNING - A sink rejects") && one.1.starts_with("BOTHENDS OK - "));
+    let [all, one] = with(&|status| {
+        let mut other = status["vpns"][0].clone();
+        (other["id"], other["traffic"]) = (json!("vpn-0b"), json!("cannot_tell"));
+        status["vpns"].as_array_mut().unwrap().push(other);
+    });
+    assert_eq!((all.0, one.0), (Some(3), Some(0)), "another connection is starting: {all:?} {one:?}");
+    let [all, one] = with(&|status| status["stuck"] = json!(true));
+    assert_eq!((all.0, one.0), (Some(3), Some(3)), "the core is stuck: {all:?} {one:?}");
+    assert!(one.1.starts_with("BOTHENDS UNKNOWN - the daemon's core is stuck"), "{one:?}");
+}
+
+#[test]
 fn as_a_plugin_every_failure_is_3_and_says_why_first() {
     let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
     let frozen = format!("http://{}", frozen.local_addr().unwrap());

@@ -43,6 +43,7 @@ pub(super) fn render(status: &StatusJson, summary: &Summary, screen: Screen) -> 
         mode,
         at,
         ready: _,
+        stuck: _,
         vpns,
         parents,
         silences,
