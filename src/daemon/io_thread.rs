@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
@@ -382,18 +382,13 @@ fn sources(
     }
 }
 
-/// Readings of the history at a time: each takes memory for two parts.
-const READINGS: usize = 4;
-
 /// How what is remembered is read.
 fn history(store: Store) -> Arc<History> {
-    let slots = Arc::new(Semaphore::new(READINGS));
-    Arc::new(move |wanted| {
-        let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
+    Arc::new(move |wanted, reading| {
         let (parts, taken) = mpsc::channel(1);
         let mut recalling = store.recall(wanted);
         tokio::spawn(async move {
-            let _slot = slot;
+            let _reading = reading;
             while let Some(part) = recalling.next().await.transpose() {
                 let failed = part.is_err();
                 // The client may be gone.
@@ -402,7 +397,7 @@ fn history(store: Store) -> Arc<History> {
                 }
             }
         });
-        Some(taken)
+        taken
     })
 }
 
