@@ -129,6 +129,33 @@ fn no_more_are_asked_at_once_than_may_be_and_each_is_asked_once() {
 }
 
 #[test]
+fn what_lasts_longest_is_first_also_by_fractions_of_a_second() {
+    let since = |site: &str, began: &[&str]| {
+        let mut status = down(site);
+        let like = status.incidents[0].clone();
+        let outage = |began: &&str| {
+            let mut outage = like.clone();
+            outage.began = (*began).to_owned();
+            outage
+        };
+        status.incidents = began.iter().map(outage).collect();
+        Site::of("http://10.0.0.1", Ok(status))
+    };
+    let sites = vec![
+        since("later", &["2025-11-22T03:12:12.345Z"]),
+        since("never", &["some time"]),
+        since("both", &["2025-11-22T03:12:11.9Z", "2025-11-22T03:12:11Z"]),
+        since("earlier", &["2025-11-22T03:12:12Z"]),
+    ];
+    let sites = Sites::new(fixture::after(31).wall, sites);
+    let names: Vec<_> = sites.sites.iter().map(Site::name).collect();
+    assert_eq!(names, ["both", "earlier", "later", "never"]);
+    let json = serde_json::to_value(sites.json()).unwrap();
+    assert_eq!(json["sites"][0]["since"], "2025-11-22T03:12:11Z");
+    assert_eq!(json["sites"][2]["since"], "2025-11-22T03:12:12.345Z");
+}
+
+#[test]
 fn sixty_sites_are_sixty_lines_of_eighty_columns_the_worst_first() {
     let mut sites: Vec<_> =
         (0..57).map(|n| Site::of("http://10.0.0.1", Ok(healthy(&format!("site-{n:02}"))))).collect();
