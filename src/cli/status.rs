@@ -93,7 +93,10 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
         let look = look_at_one(config.to_owned(), url, way, vpn.clone());
         return match watch {
             Some(seconds) => keep_watching(seconds, color, look),
-            None => finish(look().map(|site| site.printed(form, color, vpn.is_some())), form),
+            None => {
+                let asked = waited_for("asking the daemon", form, &look);
+                finish(asked.map(|site| site.printed(form, color, vpn.is_some())), form)
+            }
         };
     }
     let fleet = match Fleet::of(&fleet) {
@@ -105,13 +108,19 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
     match watch {
         Some(seconds) => keep_watching(seconds, color, look),
         None => {
-            let asked = {
-                let _progress = Progress::start(format!("asking {sites} sites"));
-                look()
-            };
+            let asked = waited_for(&format!("asking {sites} sites"), form, &look);
             finish(asked.and_then(|sites| printed_fleet(sites, form, color)), form)
         }
     }
+}
+
+/// The outcome of a look. What a program reads is not interrupted by a line that says what is waited for.
+fn waited_for<T>(what: &str, form: Form, look: &Look<T>) -> Result<T, String> {
+    let _progress = match form {
+        Form::Page => Some(Progress::start(what)),
+        Form::Json | Form::Nagios => None,
+    };
+    look()
 }
 
 /// The state of one daemon.
