@@ -28,7 +28,7 @@ use self::fleet::asking::{Ask, Limits, ask_all};
 use self::fleet::{Fleet, Sites};
 use self::guard::{guard, unknown};
 use self::only::only;
-use self::table::{headline, render};
+use self::table::render;
 use self::watch::{Look, View, watch};
 use super::daemon_address::{Failure, Way, ask_daemon, whole, with_urls_masked};
 use super::progress::Progress;
@@ -38,7 +38,7 @@ use super::terminal;
 use crate::clock;
 use crate::http::client::{Client, PATIENCE};
 use crate::http::status_json::StatusJson;
-use crate::http::summary::{Level, Summary, summary};
+use crate::http::summary::{Level, Summary, sentence, summary};
 use crate::process::Exit;
 
 /// The arguments.
@@ -175,7 +175,7 @@ impl One {
                 json::escaped(&answer) + "\n"
             }
             Form::Nagios => {
-                let (text, data) = (headline(&status, &summary.reasons), perfdata::data(&status, of_one_vpn));
+                let (text, data) = (sentence(&summary.reasons, &status), perfdata::data(&status, of_one_vpn));
                 // The first is in the first line.
                 let lines = if summary.reasons.len() > 1 { summary.reasons.as_slice() } else { &[] };
                 nagios::output(summary.level, &text, lines, &data)
@@ -195,7 +195,7 @@ impl View for One {
     }
 
     fn states(&self) -> Vec<(String, Level, String)> {
-        let text = headline(&self.status, &self.summary.reasons);
+        let text = sentence(&self.summary.reasons, &self.status);
         vec![(self.status.site.clone(), self.summary.level, text)]
     }
 }

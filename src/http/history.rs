@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::client::{Answer, Client};
 use super::history_lines::{self, HistoryError, LineReader, stamp};
+use super::text::text;
 use crate::clock::rfc3339;
 use crate::domain::status::Status;
 use crate::domain::time::Stamp;
@@ -105,11 +106,6 @@ async fn next(streaming: Streaming) -> Option<(Result<String, Infallible>, Strea
         }
     };
     Some((Ok(lines), rest))
-}
-
-fn text(code: StatusCode, text: impl Into<String>) -> Response {
-    (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
-        .into_response()
 }
 
 /// What a query asks for, at a present of this time.

@@ -27,6 +27,7 @@ use super::listener::Caller;
 use super::pages::{self, Pages};
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
+use super::text::text;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::health::overview::{OpenProblem, ShownProblems};
@@ -190,11 +191,6 @@ async fn status(State(sources): State<Sources>) -> Response {
         (sources.now)(),
     );
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-fn text(code: StatusCode, text: impl Into<String>) -> Response {
-    (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
-        .into_response()
 }
 
 /// The method and path of a reload.

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -42,6 +42,7 @@ use super::listener::{Caller, Listener};
 use super::long_lived::LongLived;
 use super::protection::Protection;
 use super::routes::App;
+use super::text::text;
 use super::token;
 use crate::catalogue::parts::Detail;
 use crate::clock;
@@ -306,8 +307,8 @@ fn may_be_large(request: &Request<Incoming>) -> bool {
 
 /// The answer to a request whose turn did not come.
 fn busy() -> Response {
-    let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
-    (StatusCode::SERVICE_UNAVAILABLE, head, "too many requests at once; try again\n").into_response()
+    let answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once; try again\n");
+    ([(RETRY_AFTER, "1")], answer).into_response()
 }
 
 /// Sends 503 if that is possible without waiting; the connection closes with the stream.

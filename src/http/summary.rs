@@ -13,15 +13,13 @@ pub struct Summary {
     pub reasons: Vec<String>,
 }
 
-impl Summary {
-    /// The most important reason, and how many more there are; if all is well, what is watched.
-    pub fn sentence(&self, status: &StatusJson) -> String {
-        let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
-        match self.reasons.as_slice() {
-            [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
-            [first] => first.clone(),
-            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
-        }
+/// The most important reason, and how many more there are; if all is well, what is watched.
+pub fn sentence(reasons: &[String], status: &StatusJson) -> String {
+    let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+    match reasons {
+        [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
+        [first] => first.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
     }
 }
 
@@ -82,7 +80,8 @@ pub fn summary(status: &StatusJson) -> Summary {
     }));
     if status.stuck {
         // What it said last proves nothing.
-        let what = "the daemon's core is stuck, so everything that it says is old: see `systemctl status bothends`";
+        let what =
+            "the daemon's core is stuck, so everything that it says is old: see `systemctl status bothends`";
         found.push((Level::Unknown, what.to_owned()));
     } else if found.is_empty() && !status.ready {
         found.push((Level::Unknown, "the daemon is not ready: its /readyz says why".to_owned()));

@@ -92,7 +92,11 @@ impl PageView {
         let rows = Listed::of(ranked.map(|(found, vpn)| RowView::of(vpn, found, input.now.wall)), ROWS_MAX);
         let summary = summary::summary(&json);
         let badge = Badge::of(summary.level);
-        Self { connections, rows, ..Self::frame(input, &json, badge, summary.sentence(&json), None) }
+        Self {
+            connections,
+            rows,
+            ..Self::frame(input, &json, badge, summary::sentence(&summary.reasons, &json), None)
+        }
     }
 
     /// One connection; `None` if it is not watched.

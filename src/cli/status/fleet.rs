@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::nagios;
 use super::perfdata::Datum;
-use super::table::{headline, tone};
+use super::table::tone;
 use super::times::{ago, brief, stamp};
 use super::watch::View;
 use crate::cli::layout::Cell;
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::domain::time::Stamp;
 use crate::http::client::masked;
 use crate::http::status_json::{StatusJson, VpnJson};
-use crate::http::summary::{Level, Summary, summary};
+use crate::http::summary::{Level, Summary, sentence, summary};
 
 /// More sites are no fleet of one command: Prometheus carries them (docs/metrics.md).
 const SITES_MAX: usize = 500;
@@ -140,7 +140,7 @@ impl Site {
 
     fn text(&self) -> String {
         match &self.status {
-            Some(status) => headline(status, &self.reasons),
+            Some(status) => sentence(&self.reasons, status),
             None => self.reasons.first().cloned().unwrap_or_default(),
         }
     }
@@ -149,7 +149,14 @@ impl Site {
         let Self { url, level, reasons, since, status } = self;
         let site = status.as_ref().map(|status| status.site.clone());
         let level = level.word().to_lowercase();
-        SiteJson { url, site, level, reasons, since: since.map(clock::rfc3339), status: status.map(|status| *status) }
+        SiteJson {
+            url,
+            site,
+            level,
+            reasons,
+            since: since.map(clock::rfc3339),
+            status: status.map(|status| *status),
+        }
     }
 }
 

@@ -11,11 +11,8 @@ pub(super) fn only(status: StatusJson, wanted: &str) -> Result<StatusJson, Strin
     let (id, of_tunnel) = (vpn.id.clone(), format!("{} ", vpn.id));
     let above: Vec<_> =
         status.parents.iter().filter(|parent| parent.vpns.contains(&id)).map(|one| one.id.clone()).collect();
-    let problems: Vec<_> = status
-        .problems
-        .into_iter()
-        .filter(|one| one.component.split(' ').any(|word| word == id))
-        .collect();
+    let problems: Vec<_> =
+        status.problems.into_iter().filter(|one| one.component.split(' ').any(|word| word == id)).collect();
     let failed = problems.iter().any(|problem| problem.severity == Severity::Failed.as_str());
     Ok(StatusJson {
         ready: !status.stuck && !failed && !is_starting(&vpn),
@@ -149,7 +146,11 @@ mod tests {
         let store = problem(Component::Store, Code::StoreFailing);
         assert_eq!(levels(store), (Level::Degraded, Level::Healthy, true), "the store fails");
         let other = problem(Component::Connection(fixture::vpn().to_string()), Code::NoAwsData);
-        assert_eq!(levels(other), (Level::Degraded, Level::Healthy, true), "another connection has a problem");
+        assert_eq!(
+            levels(other),
+            (Level::Degraded, Level::Healthy, true),
+            "another connection has a problem"
+        );
         let mut own = problem(Component::Connection("vpn-0b".to_owned()), Code::NoAwsData);
         own.problems[0].severity = "failed".to_owned();
         assert_eq!(levels(own), (Level::Degraded, Level::Degraded, false));
@@ -159,7 +160,8 @@ mod tests {
             status.vpns[index].traffic = "cannot_tell".to_owned();
             for tunnel in &mut status.vpns[index].tunnels {
                 (tunnel.local.verdict, tunnel.aws.verdict) = ("unknown".to_owned(), "unknown".to_owned());
-                (tunnel.carrying, tunnel.carrying_why) = ("cannot_tell".to_owned(), Some("starting".to_owned()));
+                (tunnel.carrying, tunnel.carrying_why) =
+                    ("cannot_tell".to_owned(), Some("starting".to_owned()));
             }
             status
         };

@@ -205,7 +205,7 @@ fn the_page_of_a_site_with_an_incident() {
     AWS console
     tunnel 1 203.0.113.11, active, uplink wan1
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
-    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Carries no traffic. No packets have passed since 03:12:03 UTC (28 s ago)
     Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
     AWS's outside address no longer answers over the uplink
@@ -224,7 +224,7 @@ fn the_page_of_a_site_with_an_incident() {
     the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
     tunnel 2 203.0.113.12, standby
     ? blind not known, since 03:12:12 UTC (19 s ago)
-    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    Cannot tell whether it carries traffic. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
     What both ends say of tunnel 2
     | This site | AWS
     Verdict | ✓ up | ? unknown
@@ -279,7 +279,7 @@ fn what_connections_share_and_what_is_silenced() {
     AWS console
     tunnel 1 203.0.113.11, active, uplink wan1
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
-    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Carries no traffic. No packets have passed since 03:12:03 UTC (28 s ago)
     Silenced (silence 3)
     Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
@@ -299,7 +299,7 @@ fn what_connections_share_and_what_is_silenced() {
     the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
     tunnel 2 203.0.113.12, standby
     ? blind not known, since 03:12:12 UTC (19 s ago)
-    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    Cannot tell whether it carries traffic. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
     Silenced (silence 3)
     Maintenance: AWS replaces its endpoint soon after 2025-11-23 04:12:00 UTC (in 24 h), unless you apply the maintenance before
     What both ends say of tunnel 2
