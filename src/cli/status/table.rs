@@ -379,11 +379,12 @@ fn render_incident(sheet: &mut Sheet, incident: &IncidentJson, at: &str) {
         records,
         timeline,
     } = incident;
+    let not_sent = if ended.is_some() { "was not sent" } else { "not sent" };
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
     let related = related.as_ref().map(|related| format!(", follows {related}")).unwrap_or_default();
     let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
     let withheld =
-        withheld.as_ref().map(|by| format!(" (not sent: {})", withheld_words(by))).unwrap_or_default();
+        withheld.as_ref().map(|by| format!(" ({not_sent}: {})", withheld_words(by))).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
     // A daemon that knew no names of incidents may still run.
     let name = if name.is_empty() { id } else { name };
