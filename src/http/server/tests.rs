@@ -262,8 +262,6 @@ async fn pages_come_with_headers_that_let_nothing_else_in() {
         }
         let head = world.ask(&format!("HEAD {path} HTTP/1.1")).await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
-        let post = world.ask(&format!("POST {path} HTTP/1.1\r\nContent-Length: 0")).await;
-        assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
     }
     let failed = world.ask("GET /vpn/vpn-bad HTTP/1.1").await;
     assert!(failed.starts_with("HTTP/1.1 500 ") && failed.contains("no such field"), "{failed}");
@@ -283,8 +281,6 @@ async fn news_come_as_a_stream_that_begins_at_once() {
     }
     assert!(text.contains("content-type: text/event-stream\r\n"), "{text}");
     assert!(text.contains("event: version\ndata: 7\n"), "{text}");
-    let post = world.ask("POST /events HTTP/1.1\r\nContent-Length: 0").await;
-    assert!(post.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{post}");
 }
 
 #[tokio::test]
@@ -306,7 +302,16 @@ async fn another_path_is_404_and_another_method_405() {
 }
 
 /// The paths of the listener.
-const PATHS: [&str; 4] = ["/metrics", "/healthz", "/readyz", "/status"];
+const PATHS: [&str; 8] = [
+    "/",
+    "/vpn/vpn-0a",
+    "/events",
+    "/history?since=2025-11-01T00:00:00Z",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/status",
+];
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused_and_its_connection_closed() {
@@ -346,7 +351,8 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
 #[tokio::test]
 async fn the_body_of_a_request_is_not_waited_for() {
     let world = world(WIDE, just_after).await;
-    for path in PATHS {
+    // News have no end to wait for.
+    for path in PATHS.into_iter().filter(|path| *path != "/events") {
         for body in ["Content-Length: 1000000000", "Transfer-Encoding: chunked"] {
             let answer = world.ask(&format!("GET {path} HTTP/1.1\r\n{body}")).await;
             assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
