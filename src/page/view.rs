@@ -142,7 +142,7 @@ impl PageView {
             .iter()
             .zip(&json.parents)
             .filter(|(parent, _)| of.is_none_or(|vpn| parent.vpns.iter().any(|(id, _)| *id == vpn.id)))
-            .map(|(parent, of)| ParentView::of(parent, of, status, wall))
+            .map(|(parent, of)| ParentView::of(parent, of, wall))
             .collect();
         parents.sort_by_key(|parent| !parent.troubled);
         Self {
