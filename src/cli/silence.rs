@@ -21,7 +21,7 @@ use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer, StillSilenced};
 use crate::http::status_json::SilenceJson;
 use crate::process::{Exit, environment};
-use crate::silences::{Target, Until, Wanted, zones};
+use crate::silences::{NewSilence, Target, Until, zones};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -108,7 +108,7 @@ pub(super) fn run(config: &Path, SilenceArguments { command }: SilenceArguments)
 }
 
 impl AddArguments {
-    fn wanted(&self) -> Result<(Wanted, Times), time::TimeError> {
+    fn wanted(&self) -> Result<(NewSilence, Times), time::TimeError> {
         let Self {
             site,
             vpn,
@@ -133,7 +133,7 @@ impl AddArguments {
             (uplink, Target::Uplink),
         ];
         let named = named.into_iter().flat_map(|(names, target)| names.iter().cloned().map(target));
-        let wanted = Wanted {
+        let wanted = NewSilence {
             targets: site.then_some(Target::Site).into_iter().chain(named).collect(),
             from,
             until,
@@ -144,7 +144,7 @@ impl AddArguments {
     }
 }
 
-fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
+fn print_mute_rule(config: &Path, wanted: &NewSilence) -> Exit {
     let loaded = match config::load(config, &environment()) {
         Ok(loaded) => loaded,
         Err(rejection) => {
@@ -174,8 +174,8 @@ fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
     }
 }
 
-fn add(wanted: Wanted, times: &Times) -> Exit {
-    let Wanted { targets, from, until, weekly, reason } = wanted;
+fn add(wanted: NewSilence, times: &Times) -> Exit {
+    let NewSilence { targets, from, until, weekly, reason } = wanted;
     let (until, length_seconds) = match until {
         Until::At(at) => (Some(clock::rfc3339(at)), None),
         Until::After(length) => {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::fleet::asking::{Ask, Limits, ask_all};
+use self::fleet::asking::{Ask, AskLimits, ask_all};
 use self::fleet::{Fleet, Sites};
 use self::guard::{guard, unknown};
 use self::only::only;
@@ -147,7 +147,7 @@ fn look_at_fleet(config: PathBuf, way: Way, fleet: Fleet) -> Look<Sites> {
     let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url), &way, question)?));
     Arc::new(move || {
         let at = clock::wall();
-        Ok(Sites::new(at, ask_all(&fleet.urls, &ask, Limits::default())))
+        Ok(Sites::new(at, ask_all(&fleet.urls, &ask, AskLimits::default())))
     })
 }
 

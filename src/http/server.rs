@@ -36,7 +36,7 @@ use tokio::time::{self, Sleep};
 use tokio_rustls::TlsAcceptor;
 
 use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, lock};
-use self::stream::Watched;
+use self::stream::ClientStream;
 use self::turns::{SMALL, Turn, Turns};
 use super::listener::{Caller, Listener};
 use super::long_lived::LongLived;
@@ -156,7 +156,7 @@ impl Connection {
         let Limits { header, connection, stalled, .. } = self.shared.limits;
         let mut deadlines =
             Deadlines { head: Box::pin(time::sleep(header)), whole: Box::pin(time::sleep(connection)) };
-        let stream = Watched::new(stream, stalled);
+        let stream = ClientStream::new(stream, stalled);
         let tls = self.shared.protection.borrow().tls.clone();
         let Some(tls) = tls else { return self.converse(stream, deadlines, ends).await };
         let secured = tokio::select! {
@@ -276,7 +276,7 @@ const HANDSHAKE: u8 = 0x16;
 
 /// The stream in TLS; `None` if the client does not speak it, and has been answered.
 async fn secured<S>(
-    mut stream: Watched<S>,
+    mut stream: ClientStream<S>,
     acceptor: TlsAcceptor,
 ) -> io::Result<Option<impl AsyncRead + AsyncWrite + Unpin + Send>>
 where

@@ -68,12 +68,12 @@ pub struct StatusPages {
     template: Result<Template, String>,
     policy: HeaderValue,
     version: watch::Receiver<u64>,
-    kept: Mutex<Kept>,
+    kept: Mutex<LastRendered>,
 }
 
 /// What was rendered last.
 #[derive(Debug, Default)]
-struct Kept {
+struct LastRendered {
     version: u64,
     at: Option<Moment>,
     pages: BTreeMap<Subject, Bytes>,
@@ -105,7 +105,7 @@ impl StatusPages {
         let (now, version) = ((self.sources.now)(), *self.version.borrow());
         let is_fresh = kept.at.is_some_and(|at| now.mono.since(at) < KEPT_FOR) && kept.version == version;
         if !is_fresh {
-            *kept = Kept { version, at: Some(now.mono), pages: BTreeMap::new() };
+            *kept = LastRendered { version, at: Some(now.mono), pages: BTreeMap::new() };
         }
         if let Some(page) = kept.pages.get(&subject) {
             return Rendered::Page(page.clone());

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::asking::{Ask, Limits, ask_all};
+use super::asking::{Ask, AskLimits, ask_all};
 use super::*;
 use crate::cli::daemon_address::{Way, ask_daemon};
 use crate::cli::layout::width;
@@ -34,8 +34,8 @@ fn down(site: &str) -> StatusJson {
     status
 }
 
-fn limits() -> Limits {
-    Limits { at_once: 3, each: Duration::from_secs(2) }
+fn limits() -> AskLimits {
+    AskLimits { at_once: 3, each: Duration::from_secs(2) }
 }
 
 /// A server that answers each request with this, as it is.
