@@ -1,6 +1,5 @@
 //! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. Its beat shows the driver that it is alive.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +27,7 @@ use crate::aws::poller::{self, Outlets};
 use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::domain::names::{AwsPlace, VpnId};
+use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
 use crate::domain::sensor::SenseRequest;
@@ -223,7 +222,7 @@ struct Parts {
     plan: watch::Sender<Arc<Plan>>,
     sensors: watch::Sender<Arc<SensorSettings>>,
     about: watch::Sender<About>,
-    links: watch::Sender<Arc<BTreeMap<VpnId, Links>>>,
+    links: watch::Sender<Arc<Links>>,
     in_force: watch::Sender<Configured>,
 }
 
@@ -405,7 +404,7 @@ fn history(store: Store) -> Arc<History> {
 fn spawn_pages(
     context: &IoContext,
     about: watch::Receiver<About>,
-    links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    links: watch::Receiver<Arc<Links>>,
     problems: watch::Receiver<ShownProblems>,
     tasks: &mut JoinSet<()>,
 ) -> Arc<StatusPages> {

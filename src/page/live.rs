@@ -19,7 +19,6 @@ use super::template::{Template, policy};
 use super::view::{CHARTED_MAX, PageView, present};
 use crate::clock;
 use crate::domain::maintenance::MaintenanceState;
-use crate::domain::names::VpnId;
 use crate::domain::status::{Status, TunnelStatus};
 use crate::domain::time::{Moment, Now};
 use crate::domain::verdict::Evidence;
@@ -49,7 +48,7 @@ pub struct PageSources {
     /// The daemon, as of the last reload.
     pub about: watch::Receiver<About>,
     /// What the configuration says of each connection, as of the last reload.
-    pub links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    pub links: watch::Receiver<Arc<Links>>,
     /// Both clocks; tests replace it.
     pub now: fn() -> Now,
 }

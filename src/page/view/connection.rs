@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::super::address::may_be_followed;
 use super::super::chart::{Chart, charts};
-use super::super::input::{Input, Links};
+use super::super::input::{Input, VpnLinks};
 use super::super::past::period;
 use super::super::prose::{Part, parts, with_times};
 use super::super::strip::Strips;
@@ -138,7 +139,7 @@ struct MaintenanceView {
 
 impl ConnectionView {
     pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>, details: Details<'_>) -> Self {
-        let links = details.input.links.get(&vpn.id);
+        let links = details.input.links.vpns.get(&vpn.id);
         let phases = vpn.phases.iter().filter(|(_, phase)| *phase != Phase::Clear);
         let (level, reason) = split(details.input.now.wall, vpn, found);
         Self {
@@ -181,8 +182,7 @@ fn split(now: Stamp, vpn: &VpnStatus, found: Option<(Level, String)>) -> (Level,
 
 impl Runbook {
     fn of(text: &str) -> Self {
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        Self { text: text.to_owned(), is_link: matches!(scheme.as_deref(), Some("https" | "http")) }
+        Self { text: text.to_owned(), is_link: may_be_followed(text) }
     }
 }
 
@@ -207,7 +207,7 @@ const fn tunnel_badge(tunnel: &TunnelStatus) -> Badge {
 }
 
 impl TunnelView {
-    fn of(vpn: &VpnStatus, tunnel: &TunnelStatus, links: Option<&Links>, details: Details<'_>) -> Self {
+    fn of(vpn: &VpnStatus, tunnel: &TunnelStatus, links: Option<&VpnLinks>, details: Details<'_>) -> Self {
         let Details { input, spans, silenced, charts: charted } = details;
         let now = input.now.wall;
         let inside = links.and_then(|links| links.inside.get(&tunnel.id.outside_ip)).copied();
