@@ -58,7 +58,7 @@ pub enum Target {
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct NewSilence {
     /// What: a silence each.
     pub targets: Vec<Target>,
     /// The beginning of the first window; `None` for at once.
@@ -260,7 +260,7 @@ impl Silences {
     /// Why none is added.
     pub fn add(
         &mut self,
-        wanted: &Wanted,
+        wanted: &NewSilence,
         by: u32,
         plan: &Plan,
         now: Stamp,
@@ -271,7 +271,7 @@ impl Silences {
         if there + scopes.len() > SILENCES_MAX {
             return Err(Refusal::Full { there });
         }
-        let Wanted { targets: _, from: begins, until: ends, weekly, reason } = wanted;
+        let NewSilence { targets: _, from: begins, until: ends, weekly, reason } = wanted;
         let (from, until) = wanted.window(now);
         // What was before it was added was not silenced. The first window of a weekly one says at which hour it comes back.
         let from = if weekly.is_none() { from.max(now) } else { from };
@@ -364,7 +364,7 @@ impl fmt::Display for Unknown {
     }
 }
 
-impl Wanted {
+impl NewSilence {
     /// The first window, by the time at which it is asked for.
     pub fn window(&self, now: Stamp) -> (Stamp, Stamp) {
         let from = self.from.unwrap_or(now);

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -105,6 +106,37 @@ fn as_a_plugin_each_state_has_its_word_its_code_and_its_numbers() {
         assert!(numbers.contains("'Milan / DC/tunnel 1 loss'=0%;;;0;100"), "{line}");
         assert_eq!(line.matches('|').count(), 1, "{line}");
     }
+}
+
+#[test]
+fn what_is_wrong_elsewhere_does_not_count_for_the_service_of_a_connection() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut status = status("milan-1", "flows");
+        status["ready"] = json!(false);
+        change(&mut status);
+        let daemon = Daemon::of(&status);
+        [&[][..], &["--vpn", "vpn-0a"]].map(|which| {
+            let output = run(&[&["status", "--nagios", "--url", &daemon.url()], which].concat());
+            (output.status.code(), first_line(&output))
+        })
+    };
+    let [all, one] = with(&|status| {
+        status["problems"] = json!([{
+            "code": "sink_rejects", "component": "sink pager", "severity": "failed", "title": "A sink rejects what it is sent",
+            "text": "403 Forbidden", "first_step": "Fix it.",
+        }]);
+    });
+    assert_eq!((all.0, one.0), (Some(1), Some(0)), "a sink rejects: {all:?} {one:?}");
+    assert!(all.1.starts_with("BOTHENDS WARNING - A sink rejects") && one.1.starts_with("BOTHENDS OK - "));
+    let [all, one] = with(&|status| {
+        let mut other = status["vpns"][0].clone();
+        (other["id"], other["traffic"]) = (json!("vpn-0b"), json!("cannot_tell"));
+        status["vpns"].as_array_mut().unwrap().push(other);
+    });
+    assert_eq!((all.0, one.0), (Some(3), Some(0)), "another connection is starting: {all:?} {one:?}");
+    let [all, one] = with(&|status| status["stuck"] = json!(true));
+    assert_eq!((all.0, one.0), (Some(3), Some(3)), "the core is stuck: {all:?} {one:?}");
+    assert!(one.1.starts_with("BOTHENDS UNKNOWN - the daemon's core is stuck"), "{one:?}");
 }
 
 #[test]
@@ -288,6 +320,78 @@ fn watching_on_a_terminal_redraws_in_place_and_gives_the_terminal_back() {
     }
     assert!(rest.trim_end().ends_with("\x1b[?1049l"), "{rest:?}");
     assert_eq!(running.code(), Some(2), "that of the last state");
+}
+
+/// A terminal that runs this command, in which what is printed comes in pieces up to the end of each progress line.
+fn on_a_terminal(arguments: &str, directory: &str) -> Running {
+    let typed = format!("exec '{}' {arguments}", env!("CARGO_BIN_EXE_bothends"));
+    let mut command = Command::new("script");
+    command.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").env("RUNTIME_DIRECTORY", directory);
+    command.env_remove("NO_COLOR").stdin(Stdio::piped());
+    Running::start(&mut command, b'K')
+}
+
+/// A history of nothing.
+const NO_HISTORY: &str = "{\"entry\":\"history\",\"version\":1,\"site\":\"milan-1\",\"at\":\"2026-12-01T00:00:00Z\"}\n{\"end\":true}\n";
+
+#[test]
+fn a_command_that_waits_says_on_a_terminal_for_what_and_removes_that_before_its_answer() {
+    for (arguments, awaited, answer, says) in [
+        ("status", "asking the daemon", status("milan-1", "flows").to_string(), "HEALTHY"),
+        ("report", "reading the history", NO_HISTORY.to_owned(), "milan-1"),
+        (
+            "reload",
+            "waiting until the new configuration is in force",
+            r#"{"outcome":"in_force","vpns":1,"tunnels":2,"notes":[]}"#.to_owned(),
+            "the configuration is in force",
+        ),
+        (
+            "silence list",
+            "waiting for the daemon's answer",
+            r#"{"outcome":"listed","silences":[]}"#.to_owned(),
+            "no silences",
+        ),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(directory.path().join("control.sock")).unwrap();
+        let running = on_a_terminal(arguments, directory.path().to_str().unwrap());
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        _ = stream.read(&mut request).unwrap();
+        // It is answered once it has said that it waits.
+        let waiting = running.line();
+        assert!(waiting.contains(&format!("\r{awaited} … ")), "{arguments}: {waiting:?}");
+        assert!(waiting.ends_with(" s\x1b[K"), "{arguments}: {waiting:?}");
+        stream.write_all(&http(&answer)).unwrap();
+        drop(stream);
+        let mut rest = String::new();
+        while let Ok(more) = running.said.recv_timeout(DEADLINE) {
+            rest.push_str(&more);
+        }
+        let (line, printed) = rest.rsplit_once("\r\x1b[K").unwrap_or_else(|| panic!("{arguments}: {rest:?}"));
+        assert!(!line.contains(says) && printed.contains(says), "{arguments}: {rest:?}");
+    }
+}
+
+#[test]
+fn what_a_program_reads_has_no_line_that_says_what_is_waited_for() {
+    let frozen = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", frozen.local_addr().unwrap());
+    // Each gives up only long after such a line would have come.
+    let on_terminals = ["--nagios", "--json", "--nagios --fleet", "--json --fleet"].map(|form| {
+        let at = if form.ends_with("--fleet") { url.clone() } else { format!("--url {url}") };
+        (form, on_a_terminal(&format!("status {form} {at}"), "/nonexistent"))
+    });
+    let in_a_pipe = run(&["status", "--url", &url]);
+    assert_eq!(String::from_utf8_lossy(&in_a_pipe.stderr), "");
+    for (form, running) in on_terminals {
+        let mut all = String::new();
+        while let Ok(more) = running.said.recv_timeout(DEADLINE) {
+            all.push_str(&more);
+        }
+        assert!(all.contains("UNKNOWN") || all.contains("unknown"), "{form}: {all:?}");
+        assert!(!all.contains("asking") && !all.contains('\x1b'), "{form}: {all:?}");
+    }
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::by_hand::Api;
 use super::by_hand::ByHand;
 use super::credentials::helper::{self, Helpers};
 use super::credentials::lack::Explained;
-use super::credentials::{self, Expiry, Outlook, Watched};
+use super::credentials::{self, Expiry, Outlook, WatchedCredentials};
 use super::errors::Failure;
 use super::exchange::OPERATION_TIMEOUT;
 use super::guard::{BodyFormat, Guarded};
@@ -248,7 +248,7 @@ impl AwsConnections {
             Some(role) => Some(self.role(role, &chain).await),
             None => chain.credentials_provider(),
         };
-        let watched = provider.map(|inner| Watched::new(inner, expiry.clone()));
+        let watched = provider.map(|inner| WatchedCredentials::new(inner, expiry.clone()));
         let credentials = watched.clone().map(SharedCredentialsProvider::new);
         let mut config = chain.into_builder();
         config.set_credentials_provider(credentials.clone());
@@ -359,7 +359,7 @@ pub(super) struct AwsConnection {
     /// Includes the Region of the chain, if none was given.
     pub(super) place: AwsPlace,
     pub(super) credentials: Option<SharedCredentialsProvider>,
-    watched: Option<Watched>,
+    watched: Option<WatchedCredentials>,
     expiry: Expiry,
     was_accepted: AtomicBool,
     /// When it was made; its credentials were read then or later.

@@ -57,14 +57,14 @@ pub enum Outlook {
 
 /// Wraps another provider. The SDK's identity cache is in front of it and asks again shortly before the credentials expire.
 #[derive(Debug, Clone)]
-pub(super) struct Watched {
+pub(super) struct WatchedCredentials {
     inner: SharedCredentialsProvider,
     expiry: Expiry,
     /// For credentials that expire at this time new ones were available.
     renewable: Expiry,
 }
 
-impl Watched {
+impl WatchedCredentials {
     pub(super) fn new(inner: SharedCredentialsProvider, expiry: Expiry) -> Self {
         Self { inner, expiry, renewable: Expiry::default() }
     }
@@ -103,7 +103,7 @@ fn stamp(at: SystemTime) -> Stamp {
     Stamp::from_secs(i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX))
 }
 
-impl ProvideCredentials for Watched {
+impl ProvideCredentials for WatchedCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -335,9 +335,9 @@ mod tests {
 
     const EXPIRY: u64 = 1_800_000_000;
 
-    async fn watched(times: &[u64]) -> Watched {
+    async fn watched(times: &[u64]) -> WatchedCredentials {
         let provider = SharedCredentialsProvider::new(Renewing(Mutex::new(times.to_vec())));
-        let watched = Watched::new(provider, Expiry::default());
+        let watched = WatchedCredentials::new(provider, Expiry::default());
         watched.provide_credentials().await.unwrap();
         watched
     }
@@ -369,7 +369,7 @@ mod tests {
         let at = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let provider = Credentials::new("AKIDEXAMPLE", "secret", None, Some(at), "test");
         let expiry = Expiry::default();
-        let watched = Watched::new(SharedCredentialsProvider::new(provider), expiry.clone());
+        let watched = WatchedCredentials::new(SharedCredentialsProvider::new(provider), expiry.clone());
         assert_eq!(expiry.get(), None);
         watched.provide_credentials().await.unwrap();
         assert_eq!(expiry.get(), Some(Stamp::from_secs(1_800_000_000)));
@@ -380,7 +380,8 @@ mod tests {
         for seconds in [0, 5_000_000_000] {
             let at = UNIX_EPOCH + Duration::from_secs(seconds);
             let provider = Credentials::new("AKIDEXAMPLE", "secret", None, Some(at), "test");
-            let watched = Watched::new(SharedCredentialsProvider::new(provider), Expiry::default());
+            let watched =
+                WatchedCredentials::new(SharedCredentialsProvider::new(provider), Expiry::default());
             assert!(watched.provide_credentials().await.is_err(), "{seconds}");
         }
     }

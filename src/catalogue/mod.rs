@@ -17,6 +17,7 @@ pub mod record;
 pub mod silence;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod traffic;
 
 pub use code::{Code, CodeEntry, Severity};
 pub use message_id::MessageId;

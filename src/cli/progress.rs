@@ -1,6 +1,7 @@
 //! A line on standard error that says what a command waits for, on a terminal only. It is removed before anything else is printed.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,10 +11,21 @@ use crate::clock;
 use crate::process::environment;
 
 /// What is done by then needs no line.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Between two looks at the clock.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Whether the line stands on the terminal. It changes only while standard error is locked.
+static IS_SHOWN: AtomicBool = AtomicBool::new(false);
+
+/// What removes the line.
+const ERASURE: &str = "\r\x1b[K";
+
+/// What whoever has locked standard error has to write before anything else, so that it does not stand behind the line.
+pub(super) fn erasure() -> &'static str {
+    if IS_SHOWN.swap(false, Ordering::Relaxed) { ERASURE } else { "" }
+}
 
 /// The line, for as long as this lives.
 #[derive(Debug)]
@@ -30,15 +42,15 @@ impl Progress {
         let begun = clock::now().mono;
         let drawing = move || {
             let mut pause = QUIET;
-            let mut is_shown = false;
             while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let text = shown(&what, clock::now().mono.since(begun));
-                let _ = write!(io::stderr(), "\r{text}\x1b[K");
-                (is_shown, pause) = (true, TICK);
+                let mut err = io::stderr().lock();
+                let _ = write!(err, "\r{text}\x1b[K");
+                IS_SHOWN.store(true, Ordering::Relaxed);
+                pause = TICK;
             }
-            if is_shown {
-                let _ = write!(io::stderr(), "\r\x1b[K");
-            }
+            let mut err = io::stderr().lock();
+            let _ = write!(err, "{}", erasure());
         };
         // Without the thread there is no line, and the command works all the same.
         let thread = std::thread::Builder::new().name("progress".to_owned()).spawn(drawing);

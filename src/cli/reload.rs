@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::progress::Progress;
 use crate::http::client::{self, Answer, ClientError, Server};
 use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::routes::{RELOAD_PATIENCE, RELOAD_REQUEST, ReloadAnswer};
@@ -12,7 +13,11 @@ use crate::process::{Exit, environment};
 
 pub(super) fn run() -> Exit {
     let path = socket(&environment()).unwrap_or_else(|| PathBuf::from(DEFAULT_SOCKET));
-    match ask(&path, RELOAD_PATIENCE) {
+    let asked = {
+        let _progress = Progress::start("waiting until the new configuration is in force");
+        ask(&path, RELOAD_PATIENCE)
+    };
+    match asked {
         Ok(answer) => report(answer),
         Err(error) => {
             complain!("{error}");

@@ -12,6 +12,7 @@ use self::output::write;
 use self::period::{Clocks, Wanted};
 use self::source::{History, SourceError};
 use super::daemon_address::Way;
+use super::progress::Progress;
 use super::terminal;
 use crate::clock;
 use crate::config;
@@ -157,9 +158,12 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
     if *replay && *format == Format::CsvOutages {
         return Err(usage("--would-have-paged has no outages: give --format csv".to_owned()));
     }
-    let history = match store {
-        Some(path) => History::of_file(path),
-        None => History::of_daemon(config, url.as_deref(), way, period),
+    let history = {
+        let _progress = Progress::start("reading the history");
+        match store {
+            Some(path) => History::of_file(path),
+            None => History::of_daemon(config, url.as_deref(), way, period),
+        }
     };
     let history = history.map_err(ReportError::Source)?;
     let calendar = clocks.calendar();

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args, Subcommand};
 
 use self::time::{Times, Window, shown};
+use super::progress::Progress;
 use super::terminal;
 use crate::clock;
 use crate::config;
@@ -20,7 +21,7 @@ use crate::http::listener::{DEFAULT_SOCKET, socket};
 use crate::http::silences::{AddJson, SILENCES_PATH, SILENCES_PATIENCE, SilenceAnswer, StillSilenced};
 use crate::http::status_json::SilenceJson;
 use crate::process::{Exit, environment};
-use crate::silences::{Target, Until, Wanted, zones};
+use crate::silences::{NewSilence, Target, Until, zones};
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -107,7 +108,7 @@ pub(super) fn run(config: &Path, SilenceArguments { command }: SilenceArguments)
 }
 
 impl AddArguments {
-    fn wanted(&self) -> Result<(Wanted, Times), time::TimeError> {
+    fn wanted(&self) -> Result<(NewSilence, Times), time::TimeError> {
         let Self {
             site,
             vpn,
@@ -132,7 +133,7 @@ impl AddArguments {
             (uplink, Target::Uplink),
         ];
         let named = named.into_iter().flat_map(|(names, target)| names.iter().cloned().map(target));
-        let wanted = Wanted {
+        let wanted = NewSilence {
             targets: site.then_some(Target::Site).into_iter().chain(named).collect(),
             from,
             until,
@@ -143,7 +144,7 @@ impl AddArguments {
     }
 }
 
-fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
+fn print_mute_rule(config: &Path, wanted: &NewSilence) -> Exit {
     let loaded = match config::load(config, &environment()) {
         Ok(loaded) => loaded,
         Err(rejection) => {
@@ -173,8 +174,8 @@ fn print_mute_rule(config: &Path, wanted: &Wanted) -> Exit {
     }
 }
 
-fn add(wanted: Wanted, times: &Times) -> Exit {
-    let Wanted { targets, from, until, weekly, reason } = wanted;
+fn add(wanted: NewSilence, times: &Times) -> Exit {
+    let NewSilence { targets, from, until, weekly, reason } = wanted;
     let (until, length_seconds) = match until {
         Until::At(at) => (Some(clock::rfc3339(at)), None),
         Until::After(length) => {
@@ -196,10 +197,12 @@ fn add(wanted: Wanted, times: &Times) -> Exit {
             return Exit::Internal;
         }
     };
-    finish(ask(&control_socket(), &format!("POST {SILENCES_PATH}"), &body), times)
+    finish(waited_for(&control_socket(), &format!("POST {SILENCES_PATH}"), &body), times)
 }
 
 fn list(json: bool) -> Exit {
+    // What a program reads is not interrupted by a line that says what is waited for.
+    let ask = if json { ask } else { waited_for };
     match ask(&control_socket(), &format!("GET {SILENCES_PATH}"), "") {
         Ok(SilenceAnswer::Listed { silences }) if json => match serde_json::to_string(&silences) {
             Ok(text) => {
@@ -219,7 +222,7 @@ fn list(json: bool) -> Exit {
 fn end(ids: &[u32]) -> Exit {
     let (path, times) = (control_socket(), Times::here());
     let ids: BTreeSet<u32> = ids.iter().copied().collect();
-    let there: BTreeSet<u32> = match ask(&path, &format!("GET {SILENCES_PATH}"), "") {
+    let there: BTreeSet<u32> = match waited_for(&path, &format!("GET {SILENCES_PATH}"), "") {
         Ok(SilenceAnswer::Listed { silences }) => silences.iter().map(|silence| silence.id).collect(),
         answer => return finish(answer, &times),
     };
@@ -228,7 +231,7 @@ fn end(ids: &[u32]) -> Exit {
         return Exit::Usage;
     }
     for (index, id) in ids.iter().enumerate() {
-        let exit = finish(ask(&path, &format!("DELETE {SILENCES_PATH}/{id}"), ""), &times);
+        let exit = finish(waited_for(&path, &format!("DELETE {SILENCES_PATH}/{id}"), ""), &times);
         if exit != Exit::Success {
             if let Some(done) = done_before(&ids, index) {
                 complain!("{done}");
@@ -321,6 +324,12 @@ impl fmt::Display for SilenceError {
             ),
         }
     }
+}
+
+/// The same as [`ask`]; a terminal says meanwhile what is waited for.
+fn waited_for(path: &Path, what: &str, body: &str) -> Result<SilenceAnswer, SilenceError> {
+    let _progress = Progress::start("waiting for the daemon's answer");
+    ask(path, what, body)
 }
 
 /// Asks the daemon at this control socket.

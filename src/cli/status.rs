@@ -24,11 +24,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::fleet::asking::{Ask, Limits, ask_all};
+use self::fleet::asking::{Ask, AskLimits, ask_all};
 use self::fleet::{Fleet, Sites};
 use self::guard::{guard, unknown};
 use self::only::only;
-use self::table::{headline, render};
+use self::table::render;
 use self::watch::{Look, View, watch};
 use super::daemon_address::{Failure, Way, ask_daemon, whole, with_urls_masked};
 use super::progress::Progress;
@@ -38,7 +38,7 @@ use super::terminal;
 use crate::clock;
 use crate::http::client::{Client, PATIENCE};
 use crate::http::status_json::StatusJson;
-use crate::http::summary::{Level, Summary, summary};
+use crate::http::summary::{Level, Summary, sentence, summary};
 use crate::process::Exit;
 
 /// The arguments.
@@ -93,7 +93,10 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
         let look = look_at_one(config.to_owned(), url, way, vpn.clone());
         return match watch {
             Some(seconds) => keep_watching(seconds, color, look),
-            None => finish(look().map(|site| site.printed(form, color, vpn.is_some())), form),
+            None => {
+                let asked = waited_for("asking the daemon", form, &look);
+                finish(asked.map(|site| site.printed(form, color, vpn.is_some())), form)
+            }
         };
     }
     let fleet = match Fleet::of(&fleet) {
@@ -105,13 +108,19 @@ pub(super) fn run(config: &Path, arguments: StatusArguments) -> Exit {
     match watch {
         Some(seconds) => keep_watching(seconds, color, look),
         None => {
-            let asked = {
-                let _progress = Progress::start(format!("asking {sites} sites"));
-                look()
-            };
+            let asked = waited_for(&format!("asking {sites} sites"), form, &look);
             finish(asked.and_then(|sites| printed_fleet(sites, form, color)), form)
         }
     }
+}
+
+/// The outcome of a look. What a program reads is not interrupted by a line that says what is waited for.
+fn waited_for<T>(what: &str, form: Form, look: &Look<T>) -> Result<T, String> {
+    let _progress = match form {
+        Form::Page => Some(Progress::start(what)),
+        Form::Json | Form::Nagios => None,
+    };
+    look()
 }
 
 /// The state of one daemon.
@@ -138,7 +147,7 @@ fn look_at_fleet(config: PathBuf, way: Way, fleet: Fleet) -> Look<Sites> {
     let ask: Arc<Ask> = Arc::new(move |url: &str| read(&ask_daemon(&config, Some(url), &way, question)?));
     Arc::new(move || {
         let at = clock::wall();
-        Ok(Sites::new(at, ask_all(&fleet.urls, &ask, Limits::default())))
+        Ok(Sites::new(at, ask_all(&fleet.urls, &ask, AskLimits::default())))
     })
 }
 
@@ -166,7 +175,7 @@ impl One {
                 json::escaped(&answer) + "\n"
             }
             Form::Nagios => {
-                let (text, data) = (headline(&status, &summary.reasons), perfdata::data(&status, of_one_vpn));
+                let (text, data) = (sentence(&summary.reasons, &status), perfdata::data(&status, of_one_vpn));
                 // The first is in the first line.
                 let lines = if summary.reasons.len() > 1 { summary.reasons.as_slice() } else { &[] };
                 nagios::output(summary.level, &text, lines, &data)
@@ -186,7 +195,7 @@ impl View for One {
     }
 
     fn states(&self) -> Vec<(String, Level, String)> {
-        let text = headline(&self.status, &self.summary.reasons);
+        let text = sentence(&self.summary.reasons, &self.status);
         vec![(self.status.site.clone(), self.summary.level, text)]
     }
 }

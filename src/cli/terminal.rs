@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::progress::Progress;
+use super::progress::{self, Progress};
 use crate::process::Exit;
 
 /// A line to standard output.
@@ -39,7 +39,8 @@ pub(super) fn printed(text: &str) -> io::Result<()> {
 
 /// Text to standard error as it is.
 pub(super) fn aside(text: Arguments<'_>) {
-    let _ = io::stderr().lock().write_fmt(text);
+    let mut err = io::stderr().lock();
+    let _ = err.write_all(progress::erasure().as_bytes()).and_then(|()| err.write_fmt(text));
 }
 
 /// Adds a line. Text from the network must not control the terminal.

@@ -1,6 +1,5 @@
 //! The I/O thread: pollers, sinks, publisher, listener, control socket, signals. Its beat shows the driver that it is alive.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 
@@ -28,7 +27,7 @@ use crate::aws::poller::{self, Outlets};
 use crate::catalogue::Notice;
 use crate::clock;
 use crate::config::{self, Config, Mode};
-use crate::domain::names::{AwsPlace, VpnId};
+use crate::domain::names::AwsPlace;
 use crate::domain::plan::Plan;
 use crate::domain::request::AwsRequest;
 use crate::domain::sensor::SenseRequest;
@@ -223,7 +222,7 @@ struct Parts {
     plan: watch::Sender<Arc<Plan>>,
     sensors: watch::Sender<Arc<SensorSettings>>,
     about: watch::Sender<About>,
-    links: watch::Sender<Arc<BTreeMap<VpnId, Links>>>,
+    links: watch::Sender<Arc<Links>>,
     in_force: watch::Sender<Configured>,
 }
 
@@ -382,18 +381,13 @@ fn sources(
     }
 }
 
-/// Readings of the history at a time: each takes memory for two parts.
-const READINGS: usize = 4;
-
 /// How what is remembered is read.
 fn history(store: Store) -> Arc<History> {
-    let slots = Arc::new(Semaphore::new(READINGS));
-    Arc::new(move |wanted| {
-        let slot = Arc::clone(&slots).try_acquire_owned().ok()?;
+    Arc::new(move |wanted, reading| {
         let (parts, taken) = mpsc::channel(1);
         let mut recalling = store.recall(wanted);
         tokio::spawn(async move {
-            let _slot = slot;
+            let _reading = reading;
             while let Some(part) = recalling.next().await.transpose() {
                 let failed = part.is_err();
                 // The client may be gone.
@@ -402,7 +396,7 @@ fn history(store: Store) -> Arc<History> {
                 }
             }
         });
-        Some(taken)
+        taken
     })
 }
 
@@ -410,7 +404,7 @@ fn history(store: Store) -> Arc<History> {
 fn spawn_pages(
     context: &IoContext,
     about: watch::Receiver<About>,
-    links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    links: watch::Receiver<Arc<Links>>,
     problems: watch::Receiver<ShownProblems>,
     tasks: &mut JoinSet<()>,
 ) -> Arc<StatusPages> {

@@ -1,25 +1,33 @@
 //! What the status page needs of the configuration and of the store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::any_sink;
 use super::context::IoContext;
 use crate::aws::AwsConnections;
-use crate::config::Config;
+use crate::config::{Config, Vendor};
 use crate::domain::names::VpnId;
 use crate::history::{self, Entry, Minute};
 use crate::incident::account;
-use crate::page::{History, Links, Wanted};
+use crate::page::{History, Links, VpnLinks, Wanted};
 use crate::store::Store;
 
-/// What the configuration says of each connection.
-pub(super) async fn links(context: &IoContext) -> Arc<BTreeMap<VpnId, Links>> {
+/// What the configuration says.
+pub(super) async fn links(context: &IoContext) -> Arc<Links> {
     let IoContext { connections, config, .. } = context;
-    let mut all = BTreeMap::new();
+    let mut all = Links::default();
+    for sink in &config.sinks {
+        match &sink.vendor {
+            Vendor::IncidentManager { .. } | Vendor::OpsCenter => {
+                let region = any_sink::region(connections, config, sink.region.as_ref()).await;
+                all.regions.insert(sink.id.clone(), region);
+            }
+            Vendor::Sns { .. } | Vendor::Webhook(_) => {}
+        }
+    }
     for (id, vpn) in &config.vpns {
-        let links = Links {
+        let links = VpnLinks {
             console: console(connections, config, id, vpn.region.as_ref()).await,
             runbook: vpn.runbook_url.clone(),
             inside: config
@@ -30,7 +38,7 @@ pub(super) async fn links(context: &IoContext) -> Arc<BTreeMap<VpnId, Links>> {
                 .map(|tunnel| (tunnel.id.outside_ip, tunnel.route.inside_ip))
                 .collect(),
         };
-        all.insert(id.clone(), links);
+        all.vpns.insert(id.clone(), links);
     }
     Arc::new(all)
 }

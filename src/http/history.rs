@@ -4,6 +4,7 @@
 //! It is made part by part as the client reads it: no more than two parts are in memory, however long it is.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,10 +12,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::client::{Answer, Client};
 use super::history_lines::{self, HistoryError, LineReader, stamp};
+use super::text::text;
 use crate::clock::rfc3339;
 use crate::domain::status::Status;
 use crate::domain::time::Stamp;
@@ -32,22 +34,47 @@ const HISTORY_MAX: u64 = 256 * 1024 * 1024;
 /// What is remembered, part by part; `Err` for an operator, and nothing after it.
 pub type Parts = mpsc::Receiver<Result<Vec<Entry>, String>>;
 
-/// Reads it; `None` if too many read at once.
-pub type History = dyn Fn(Wanted) -> Option<Parts> + Send + Sync;
+/// Reads it. The place is kept until nothing more is read.
+pub type History = dyn Fn(Wanted, Reading) -> Parts + Send + Sync;
+
+/// Readings at a time of one listener or socket: each takes memory for two parts.
+const READINGS: usize = 4;
+
+/// The places of one listener or socket. Those who read slowly at the listener take none of the control socket's.
+#[derive(Debug, Clone)]
+pub(super) struct Readings(Arc<Semaphore>);
+
+/// A place among the [`Readings`], until it is dropped.
+#[derive(Debug)]
+pub struct Reading(#[expect(dead_code, reason = "only its drop counts")] OwnedSemaphorePermit);
+
+impl Default for Readings {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READINGS)))
+    }
+}
+
+impl Readings {
+    /// `None` if too many read at once.
+    fn enter(&self) -> Option<Reading> {
+        Arc::clone(&self.0).try_acquire_owned().ok().map(Reading)
+    }
+}
 
 const EXPECTED: &str =
     "expected /history?since=2026-12-01T00:00:00Z, with &minutes=true for the minutes of probes\n";
 
 /// The answer to a query, with the present of this status.
-pub(super) fn answer(query: &str, status: &Status, history: &History) -> Response {
+pub(super) fn answer(query: &str, status: &Status, history: &History, readings: &Readings) -> Response {
     let present = Present::of(status);
     let wanted = match wanted(query, present.at) {
         Ok(wanted) => wanted,
         Err(what) => return text(StatusCode::BAD_REQUEST, format!("{what}; {EXPECTED}")),
     };
-    let Some(parts) = history(wanted) else {
+    let Some(reading) = readings.enter() else {
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many read the history at once; try again\n");
     };
+    let parts = history(wanted, reading);
     let mut head = String::new();
     history_lines::head(&present, &mut head);
     let lines = stream::unfold(Some((Some(head), parts)), next);
@@ -79,11 +106,6 @@ async fn next(streaming: Streaming) -> Option<(Result<String, Infallible>, Strea
         }
     };
     Some((Ok(lines), rest))
-}
-
-fn text(code: StatusCode, text: impl Into<String>) -> Response {
-    (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
-        .into_response()
 }
 
 /// What a query asks for, at a present of this time.

@@ -13,5 +13,6 @@ pub mod server;
 pub mod silences;
 pub mod status_json;
 pub mod summary;
+mod text;
 pub mod tls;
 pub mod token;

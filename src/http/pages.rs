@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use super::long_lived::LongLived;
+use super::text::text;
 
 /// Between two pieces of news.
 const NEWS_EVERY: Duration = Duration::from_secs(1);
@@ -106,11 +107,6 @@ async fn page(pages: &dyn Pages, subject: Subject) -> Response {
             ),
         ),
     }
-}
-
-fn text(code: StatusCode, text: impl Into<String>) -> Response {
-    (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
-        .into_response()
 }
 
 async fn events(State(pages): State<Arc<dyn Pages>>) -> Response {

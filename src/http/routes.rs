@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::future::ready;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +22,12 @@ use hyper_util::service::TowerToHyperService;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::history::{self, HISTORY_PATH, History};
+use super::history::{self, HISTORY_PATH, History, Readings};
 use super::listener::Caller;
 use super::pages::{self, Pages};
 use super::silences::{self, SilenceRequest};
 use super::status_json::StatusJson;
+use super::text::text;
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::health::overview::{OpenProblem, ShownProblems};
@@ -95,6 +97,11 @@ impl App {
     pub fn public(sources: Sources) -> Self {
         let hosts = Arc::new(sources.hosts.clone());
         let pages = pages::routes(Arc::clone(&sources.pages));
+        let readings = Readings::default();
+        let history = move |State(sources): State<Sources>, RawQuery(query): RawQuery| {
+            let query = query.as_deref().unwrap_or_default();
+            ready(history::answer(query, &sources.status(), &*sources.history, &readings))
+        };
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/healthz", get(healthz))
@@ -184,15 +191,6 @@ async fn status(State(sources): State<Sources>) -> Response {
         (sources.now)(),
     );
     ([(CACHE_CONTROL, "no-store")], Json(body)).into_response()
-}
-
-async fn history(State(sources): State<Sources>, RawQuery(query): RawQuery) -> Response {
-    history::answer(query.as_deref().unwrap_or_default(), &sources.status(), &*sources.history)
-}
-
-fn text(code: StatusCode, text: impl Into<String>) -> Response {
-    (code, [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")], text.into())
-        .into_response()
 }
 
 /// The method and path of a reload.

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -36,12 +36,13 @@ use tokio::time::{self, Sleep};
 use tokio_rustls::TlsAcceptor;
 
 use self::slots::{ConnectionState, LongLivedSlot, LongLivedSlots, Slots, Taken, lock};
-use self::stream::Watched;
+use self::stream::ClientStream;
 use self::turns::{SMALL, Turn, Turns};
 use super::listener::{Caller, Listener};
 use super::long_lived::LongLived;
 use super::protection::Protection;
 use super::routes::App;
+use super::text::text;
 use super::token;
 use crate::catalogue::parts::Detail;
 use crate::clock;
@@ -155,7 +156,7 @@ impl Connection {
         let Limits { header, connection, stalled, .. } = self.shared.limits;
         let mut deadlines =
             Deadlines { head: Box::pin(time::sleep(header)), whole: Box::pin(time::sleep(connection)) };
-        let stream = Watched::new(stream, stalled);
+        let stream = ClientStream::new(stream, stalled);
         let tls = self.shared.protection.borrow().tls.clone();
         let Some(tls) = tls else { return self.converse(stream, deadlines, ends).await };
         let secured = tokio::select! {
@@ -275,7 +276,7 @@ const HANDSHAKE: u8 = 0x16;
 
 /// The stream in TLS; `None` if the client does not speak it, and has been answered.
 async fn secured<S>(
-    mut stream: Watched<S>,
+    mut stream: ClientStream<S>,
     acceptor: TlsAcceptor,
 ) -> io::Result<Option<impl AsyncRead + AsyncWrite + Unpin + Send>>
 where
@@ -306,8 +307,8 @@ fn may_be_large(request: &Request<Incoming>) -> bool {
 
 /// The answer to a request whose turn did not come.
 fn busy() -> Response {
-    let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (RETRY_AFTER, "1")];
-    (StatusCode::SERVICE_UNAVAILABLE, head, "too many requests at once; try again\n").into_response()
+    let answer = text(StatusCode::SERVICE_UNAVAILABLE, "too many requests at once; try again\n");
+    ([(RETRY_AFTER, "1")], answer).into_response()
 }
 
 /// Sends 503 if that is possible without waiting; the connection closes with the stream.

@@ -21,7 +21,7 @@ use super::status_json::SilenceJson;
 use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::process;
-use crate::silences::{Target, Until, Wanted};
+use crate::silences::{NewSilence, Target, Until};
 
 /// Where silences are.
 pub const SILENCES_PATH: &str = "/silences";
@@ -135,7 +135,7 @@ pub enum SilenceQuestion {
     /// To add some.
     Add {
         /// Which.
-        wanted: Wanted,
+        wanted: NewSilence,
         /// The user who asks.
         by: u32,
     },
@@ -217,7 +217,7 @@ fn allowed(Caller(user): Caller) -> Result<u32, String> {
 
 impl AddJson {
     /// In the daemon's terms.
-    fn wanted(self) -> Result<Wanted, String> {
+    fn wanted(self) -> Result<NewSilence, String> {
         let Self { targets, from, until, length_seconds, weekly, reason } = self;
         let until = match (until, length_seconds) {
             (Some(until), None) => Until::At(stamp("until", &until)?),
@@ -226,7 +226,7 @@ impl AddJson {
                 return Err("give either until or length_seconds".to_owned());
             }
         };
-        Ok(Wanted {
+        Ok(NewSilence {
             targets: targets.into_iter().map(Into::into).collect(),
             from: from.as_deref().map(|from| stamp("from", from)).transpose()?,
             until,

@@ -28,7 +28,7 @@ use crate::domain::status::{CheckStatus, SensorStatus, SourceStatus, Status, Tun
 use crate::domain::time::Now;
 use crate::domain::verdict::{AwsEvidence, Evidence, LocalEvidence, View};
 use crate::health::overview::OpenProblem;
-use crate::health::readiness::Readiness;
+use crate::health::readiness::{Readiness, stuck};
 use crate::health::silenced::Silenced;
 use crate::health::{CodeEntry, Problem};
 use crate::records::Records;
@@ -47,6 +47,9 @@ pub struct StatusJson {
     pub at: String,
     /// Whether the daemon can decide and page for every connection, as `/readyz` says.
     pub ready: bool,
+    /// The daemon's core has not updated the status for more than 10 s: everything here is old.
+    #[serde(default)]
+    pub stuck: bool,
     /// The connections, in the order of the configuration.
     pub vpns: Vec<VpnJson>,
     /// What several of them share.
@@ -141,6 +144,7 @@ impl StatusJson {
             mode: mode.to_owned(),
             at: rfc3339(at.wall),
             ready: Readiness::of(status, problems, now).ready,
+            stuck: stuck(status, now).is_some(),
             vpns: vpns.iter().map(|vpn| VpnJson::of(vpn, &silenced, since_status)).collect(),
             parents: parents.iter().map(|parent| ParentJson::of(parent, &silenced)).collect(),
             silences: silences.iter().map(|silence| SilenceJson::of(silence, status, date)).collect(),

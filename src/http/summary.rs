@@ -13,15 +13,13 @@ pub struct Summary {
     pub reasons: Vec<String>,
 }
 
-impl Summary {
-    /// The most important reason, and how many more there are; if all is well, what is watched.
-    pub fn sentence(&self, status: &StatusJson) -> String {
-        let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
-        match self.reasons.as_slice() {
-            [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
-            [first] => first.clone(),
-            [first, more @ ..] => format!("{first} (and {} more)", more.len()),
-        }
+/// The most important reason, and how many more there are; if all is well, what is watched.
+pub fn sentence(reasons: &[String], status: &StatusJson) -> String {
+    let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
+    match reasons {
+        [] => format!("{}, {}", count(vpns, "connection"), count(tunnels, "tunnel")),
+        [first] => first.clone(),
+        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
     }
 }
 
@@ -80,8 +78,12 @@ pub fn summary(status: &StatusJson) -> Summary {
         let (title, component, what) = (&problem.title, &problem.component, first_line(&problem.text));
         (Level::Degraded, format!("{title} ({component}): {what}"))
     }));
-    // As while the daemon's core is stuck: then what it said last proves nothing.
-    if found.is_empty() && !status.ready {
+    if status.stuck {
+        // What it said last proves nothing.
+        let what =
+            "the daemon's core is stuck, so everything that it says is old: see `systemctl status bothends`";
+        found.push((Level::Unknown, what.to_owned()));
+    } else if found.is_empty() && !status.ready {
         found.push((Level::Unknown, "the daemon is not ready: its /readyz says why".to_owned()));
     }
     // A stable sort: connections stay in the order of the configuration, behind what they share, and before problems.
@@ -367,6 +369,19 @@ mod tests {
         let mut down = status(&[("active", "down", "down")]);
         down.ready = false;
         assert_eq!(summary(&down).reasons.len(), 1, "what is known stands for it");
+    }
+
+    #[test]
+    fn what_a_stuck_daemon_says_is_old_and_that_is_always_said() {
+        for (tunnels, expected) in [
+            (&[("active", "up", "up")], (Level::Unknown, 1)),
+            (&[("active", "down", "down")], (Level::Down, 2)),
+        ] {
+            let stuck = StatusJson { stuck: true, ready: false, ..status(tunnels) };
+            let Summary { level, reasons } = summary(&stuck);
+            assert_eq!((level, reasons.len()), expected, "{reasons:?}");
+            assert!(reasons.iter().any(|reason| reason.contains("core is stuck")), "{reasons:?}");
+        }
     }
 
     #[test]

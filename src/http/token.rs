@@ -5,15 +5,14 @@ use std::fmt;
 use std::path::Path;
 
 use axum::http::StatusCode;
-use axum::http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE,
-};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use super::text::text;
 use crate::access::{NoSecret, read_secret};
 
 /// A shorter one can be guessed.
@@ -99,8 +98,7 @@ fn shown(header: &HeaderValue) -> Option<Vec<u8>> {
 pub(super) fn refusal() -> Response {
     const WHAT: &str = "this listener asks for its token: send it as \"Authorization: Bearer TOKEN\" \
                         (bothends status --token-file FILE); in a browser, give it as the password, with any user name\n";
-    let head = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
-    let mut answer = (StatusCode::UNAUTHORIZED, head, WHAT).into_response();
+    let mut answer = text(StatusCode::UNAUTHORIZED, WHAT);
     for challenge in ["Bearer realm=\"bothends\"", "Basic realm=\"bothends\", charset=\"UTF-8\""] {
         answer.headers_mut().append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }

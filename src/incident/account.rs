@@ -721,6 +721,22 @@ pub fn console(vpn: &VpnId, region: &str) -> Link {
     }
 }
 
+/// Where the AWS console shows a record of a sink in this Region: an OpsItem on its own page, a record of Incident Manager in the list
+/// of incidents, because AWS documents no address of a single one. `None` of a record that is not at AWS.
+pub fn record_console(record: &str, region: &str) -> Option<String> {
+    let mut arn = record.split(':');
+    let is_incident = arn.next() == Some("arn") && arn.nth(1) == Some("ssm-incidents");
+    let id = record.strip_prefix("oi-").filter(|id| !id.is_empty());
+    let is_ops_item = id.is_some_and(|id| id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let page = match (is_incident, is_ops_item) {
+        _ if region.is_empty() => return None,
+        (true, _) => "incidents/home".to_owned(),
+        (false, true) => format!("opsitems/{record}"),
+        (false, false) => return None,
+    };
+    Some(format!("{}/systems-manager/{page}?region={region}", host(region)))
+}
+
 /// The console's host, which depends on the AWS partition.
 fn host(region: &str) -> &'static str {
     if region.starts_with("cn-") {

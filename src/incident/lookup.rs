@@ -173,7 +173,7 @@ impl KnownRecords {
 
     /// When the next look-up is due: because a case needs one, because a tunnel is locally down, or because the last one was
     /// rejected and only a retry can show that this is fixed.
-    pub(super) fn due(&self, wanted: Option<Wanted>, now: Moment) -> Option<Moment> {
+    pub(super) fn due(&self, wanted: Option<NeededLookUp>, now: Moment) -> Option<Moment> {
         let page = wanted.is_some_and(|wanted| wanted.page);
         // A look-up that a page needs does not wait for one that hangs.
         let busy = self.asked.map(|asked| asked + OVERTAKEN_AFTER);
@@ -199,14 +199,14 @@ impl KnownRecords {
 
 /// A look-up that a case needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct NeededLookUp {
     /// It must be sent at this moment or later.
     pub(super) bound: Moment,
     /// Whether a page waits for it.
     pub(super) page: bool,
 }
 
-impl Wanted {
+impl NeededLookUp {
     /// Combines the needs of two cases into one look-up.
     pub(super) fn or(self, other: Self) -> Self {
         Self { bound: self.bound.min(other.bound), page: self.page || other.page }
@@ -270,7 +270,7 @@ mod tests {
     fn a_page_overtakes_a_list_that_hangs_and_nothing_else_does() {
         let place =
             KnownRecords { asked: Some(at(0)), prepared_since: Some(at(0)), ..KnownRecords::default() };
-        let wanted = |page| Some(Wanted { bound: at(0), page });
+        let wanted = |page| Some(NeededLookUp { bound: at(0), page });
         assert_eq!(place.due(wanted(true), at(0)), Some(at(0) + OVERTAKEN_AFTER));
         assert_eq!((place.due(wanted(false), at(60)), place.due(None, at(60))), (None, None));
     }

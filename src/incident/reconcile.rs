@@ -88,7 +88,7 @@ use std::time::Duration;
 
 use self::case::{CaseContext, Earlier, InFlight, Later, Purpose, RecordCase, RecordStep, Standing};
 use self::ended::ReplyContext;
-use super::lookup::{KnownRecords, Wanted};
+use super::lookup::{KnownRecords, NeededLookUp};
 use super::outbox::{Machine, Outbox, Retry, worst_problem};
 use super::settings::SinkRules;
 use super::withheld::Withholding;
@@ -261,7 +261,7 @@ impl Reconciler {
         id: &IncidentId,
         held: &mut BTreeSet<RecordId>,
         now: Now,
-        wanted: &mut BTreeMap<(Scope, Kind), Wanted>,
+        wanted: &mut BTreeMap<(Scope, Kind), NeededLookUp>,
     ) {
         if self.cases.get(id).is_none_or(|case| case.in_flight.is_some() || case.rests()) {
             return;
@@ -302,7 +302,7 @@ impl Reconciler {
                     self.outbox.wake_at(Some(until), why);
                 }
                 if let Some(bound) = look_up.filter(|_| scope.is_some()) {
-                    let look_up = Wanted { bound, page };
+                    let look_up = NeededLookUp { bound, page };
                     wanted.entry(at).and_modify(|known| *known = look_up.or(*known)).or_insert(look_up);
                 }
             }
@@ -364,7 +364,7 @@ impl Reconciler {
 
     /// Look-ups that a case needs, and those made ahead of time, so that only the commit and the call itself lie between
     /// agreement and page.
-    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(Scope, Kind), Wanted>) {
+    fn plan_look_ups(&mut self, now: Now, wanted: &BTreeMap<(Scope, Kind), NeededLookUp>) {
         for scope in &self.board.prepare {
             for kind in Kind::ALL.into_iter().filter(|kind| self.settings.sink.takes(scope, *kind)) {
                 self.places.entry((scope.clone(), kind)).or_default();
@@ -652,7 +652,7 @@ impl Machine for Reconciler {
 
     /// Asks every case for its next step, and every scope whether a look-up is due.
     fn plan(&mut self, now: Now) {
-        let mut wanted: BTreeMap<(Scope, Kind), Wanted> = BTreeMap::new();
+        let mut wanted: BTreeMap<(Scope, Kind), NeededLookUp> = BTreeMap::new();
         let ids: Vec<IncidentId> = self.cases.keys().cloned().collect();
         let mut held: BTreeSet<RecordId> =
             self.cases.values().filter_map(RecordCase::holds).cloned().collect();

@@ -82,7 +82,7 @@ pub(super) fn span(from: Stamp, to: Stamp) -> String {
 }
 
 /// As a sentence begins.
-pub(super) fn capitalized(text: &str) -> String {
+pub fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::family::{self, Family};
-pub use super::text::TITLE_MAX;
+pub use super::text::{TITLE_MAX, capitalized};
 pub(super) use super::text::{
-    WORDS_MAX, capitalized, clearing_since, clip, fits_telephone, kind_in_capitals, list, span, telephone,
-    when,
+    WORDS_MAX, clearing_since, clip, fits_telephone, kind_in_capitals, list, span, telephone, when,
 };
 use crate::catalogue::cause;
 use crate::catalogue::phrases::parent_words;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::names::VpnId;
+use crate::domain::names::{SinkId, VpnId};
 use crate::domain::status::Status;
 use crate::domain::time::Now;
 use crate::health::overview::OpenProblem;
@@ -24,17 +24,26 @@ pub struct Input<'a> {
     pub records: &'a Records,
     /// Version and mode.
     pub about: &'a About,
-    /// What the configuration says of each connection.
-    pub links: &'a BTreeMap<VpnId, Links>,
+    /// What the configuration says.
+    pub links: &'a Links,
     /// The last 24 hours.
     pub(super) past: &'a Past,
     /// Both clocks.
     pub now: Now,
 }
 
-/// What the configuration says of a connection, for its page.
+/// What the configuration says, for the pages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
+    /// Of each connection.
+    pub vpns: BTreeMap<VpnId, VpnLinks>,
+    /// The Region of each sink whose records are at AWS.
+    pub regions: BTreeMap<SinkId, Arc<str>>,
+}
+
+/// What the configuration says of a connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VpnLinks {
     /// The address of the connection in the AWS console, if its Region is known.
     pub console: Option<String>,
     /// The runbook, as it is configured: it need not be an address that is safe to follow.

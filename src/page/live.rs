@@ -19,7 +19,6 @@ use super::template::{Template, policy};
 use super::view::{CHARTED_MAX, PageView, present};
 use crate::clock;
 use crate::domain::maintenance::MaintenanceState;
-use crate::domain::names::VpnId;
 use crate::domain::status::{Status, TunnelStatus};
 use crate::domain::time::{Moment, Now};
 use crate::domain::verdict::Evidence;
@@ -49,7 +48,7 @@ pub struct PageSources {
     /// The daemon, as of the last reload.
     pub about: watch::Receiver<About>,
     /// What the configuration says of each connection, as of the last reload.
-    pub links: watch::Receiver<Arc<BTreeMap<VpnId, Links>>>,
+    pub links: watch::Receiver<Arc<Links>>,
     /// Both clocks; tests replace it.
     pub now: fn() -> Now,
 }
@@ -68,12 +67,12 @@ pub struct StatusPages {
     template: Result<Template, String>,
     policy: HeaderValue,
     version: watch::Receiver<u64>,
-    kept: Mutex<Kept>,
+    kept: Mutex<LastRendered>,
 }
 
 /// What was rendered last.
 #[derive(Debug, Default)]
-struct Kept {
+struct LastRendered {
     version: u64,
     at: Option<Moment>,
     pages: BTreeMap<Subject, Bytes>,
@@ -105,7 +104,7 @@ impl StatusPages {
         let (now, version) = ((self.sources.now)(), *self.version.borrow());
         let is_fresh = kept.at.is_some_and(|at| now.mono.since(at) < KEPT_FOR) && kept.version == version;
         if !is_fresh {
-            *kept = Kept { version, at: Some(now.mono), pages: BTreeMap::new() };
+            *kept = LastRendered { version, at: Some(now.mono), pages: BTreeMap::new() };
         }
         if let Some(page) = kept.pages.get(&subject) {
             return Rendered::Page(page.clone());

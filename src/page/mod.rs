@@ -7,6 +7,7 @@
 //! Sites may have hundreds of connections. Those with trouble come first, the first [`view::FULL_MAX`] in full; of the others there is
 //! a row each, and at most [`view::ROWS_MAX`] rows.
 
+mod address;
 mod chart;
 mod input;
 pub mod live;
@@ -17,5 +18,5 @@ mod template;
 mod view;
 mod when;
 
-pub use input::{Input, Links};
+pub use input::{Input, Links, VpnLinks};
 pub use past::{History, Wanted};

@@ -92,7 +92,11 @@ impl PageView {
         let rows = Listed::of(ranked.map(|(found, vpn)| RowView::of(vpn, found, input.now.wall)), ROWS_MAX);
         let summary = summary::summary(&json);
         let badge = Badge::of(summary.level);
-        Self { connections, rows, ..Self::frame(input, &json, badge, summary.sentence(&json), None) }
+        Self {
+            connections,
+            rows,
+            ..Self::frame(input, &json, badge, summary::sentence(&summary.reasons, &json), None)
+        }
     }
 
     /// One connection; `None` if it is not watched.
@@ -138,7 +142,7 @@ impl PageView {
             .iter()
             .zip(&json.parents)
             .filter(|(parent, _)| of.is_none_or(|vpn| parent.vpns.iter().any(|(id, _)| *id == vpn.id)))
-            .map(|(parent, of)| ParentView::of(parent, of, status, wall))
+            .map(|(parent, of)| ParentView::of(parent, of, wall))
             .collect();
         parents.sort_by_key(|parent| !parent.troubled);
         Self {

@@ -50,8 +50,8 @@ pub(crate) fn at(text: &str) -> Stamp {
     Stamp::from_millis(text.parse::<Timestamp>().unwrap().as_millisecond())
 }
 
-pub(crate) fn wanted(targets: &[Target], from: &str, until: &str, weekly: Option<&str>) -> Wanted {
-    Wanted {
+pub(crate) fn wanted(targets: &[Target], from: &str, until: &str, weekly: Option<&str>) -> NewSilence {
+    NewSilence {
         targets: targets.to_vec(),
         from: Some(at(from)),
         until: Until::At(at(until)),
@@ -62,11 +62,11 @@ pub(crate) fn wanted(targets: &[Target], from: &str, until: &str, weekly: Option
 
 const NOW: &str = "2027-03-01T12:00:00Z";
 
-fn site(from: &str, until: &str) -> Wanted {
+fn site(from: &str, until: &str) -> NewSilence {
     wanted(&[Target::Site], from, until, None)
 }
 
-fn add(list: &mut Silences, wanted: &Wanted) -> Result<Vec<Silence>, Refusal> {
+fn add(list: &mut Silences, wanted: &NewSilence) -> Result<Vec<Silence>, Refusal> {
     list.add(wanted, 1000, &plan(), at(NOW), zones)
 }
 
@@ -105,7 +105,7 @@ fn every_target_gets_a_silence_of_its_own_and_no_number_is_given_twice() {
 fn what_is_wrong_is_refused_with_what_exists_and_nothing_changes() {
     let hour = "2027-03-01T13:00:00Z";
     let named = |target: Target| wanted(&[target], NOW, hour, None);
-    let with_reason = |reason: &str| Wanted { reason: reason.into(), ..site(NOW, hour) };
+    let with_reason = |reason: &str| NewSilence { reason: reason.into(), ..site(NOW, hour) };
     let weekly = |until, zone| wanted(&[Target::Site], NOW, until, Some(zone));
     for (wanted, problem) in [
         (site("2027-03-01T14:00:00Z", hour), "must end after it begins"),
@@ -302,7 +302,8 @@ fn a_weekly_silence_without_its_zone_has_no_window_after_the_first_and_is_not_ov
 
 #[test]
 fn a_reason_reads_as_it_was_meant() {
-    let with_reason = |reason: &str| Wanted { reason: reason.into(), ..site(NOW, "2027-03-01T13:00:00Z") };
+    let with_reason =
+        |reason: &str| NewSilence { reason: reason.into(), ..site(NOW, "2027-03-01T13:00:00Z") };
     let refused = |reason: &str| add(&mut Silences::default(), &with_reason(reason)).unwrap_err();
     for deceptive in [
         '\u{AD}',
@@ -339,8 +340,11 @@ fn a_reason_reads_as_it_was_meant() {
 
 #[test]
 fn a_silence_without_a_beginning_begins_when_it_is_added_and_a_length_is_reckoned_from_there() {
-    let asked =
-        |from: Option<&str>, until| Wanted { from: from.map(at), until, ..site(NOW, "2027-03-01T14:00:00Z") };
+    let asked = |from: Option<&str>, until| NewSilence {
+        from: from.map(at),
+        until,
+        ..site(NOW, "2027-03-01T14:00:00Z")
+    };
     let hour = Until::After(Duration::from_secs(3600));
     let at_two = Until::At(at("2027-03-01T14:00:00Z"));
     let (one, two) = ("2027-03-01T13:00:00Z", "2027-03-01T14:00:00Z");

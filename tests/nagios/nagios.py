@@ -24,7 +24,7 @@ def tunnel(number, up):
     }
 
 
-def status(states):
+def status(states, **more):
     """Of connections, each with the states of its two tunnels."""
     vpns = [{
         "id": f"vpn-{number:02}", "name": f"L'Aquila | {number}", "routing": "bgp", "tunnels": [tunnel(1, first), tunnel(2, second)],
@@ -32,7 +32,11 @@ def status(states):
         "phases": {"outage": "clear", "redundancy_lost": "clear", "one_sided": "clear"},
     } for number, (first, second) in enumerate(states)]
     return json.dumps({"site": "milan-1", "version": "0.1.0", "mode": "raise", "at": AT, "ready": True, "vpns": vpns,
-                       "incidents": [], "sources": [], "problems": []})
+                       "incidents": [], "sources": [], "problems": []} | more)
+
+
+REJECTS = {"code": "sink_rejects", "component": "sink pager", "severity": "failed", "title": "A sink rejects what it is sent",
+           "text": "403 Forbidden", "first_step": "Fix it."}
 
 
 ANSWERS = {
@@ -40,14 +44,22 @@ ANSWERS = {
     "degraded": status([(True, False)]),
     "down": status([(False, False), (False, False)]),
     "hundred": status([(False, False)] * 100),
+    "rejects": status([(True, True)], ready=False, problems=[REJECTS]),
+    "stuck": status([(True, True)], ready=False, stuck=True),
     "garbage": '{"site":',
 }
+# Services of one connection: whose answer, and which one.
+OF_ONE = {"one_of_rejects": ("rejects", "vpn-00"), "one_of_stuck": ("stuck", "vpn-00")}
 # The state, what its first line begins with, how many further lines at least, and what its performance data begins with.
 EXPECTED = {
     "well": ("0", "BOTHENDS OK - 1 connection, 2 tunnels", 0, "connections=1;;;0"),
     "degraded": ("1", "BOTHENDS WARNING - L'Aquila / 0 (vpn-00): tunnel 2 (203.0.113.2) is down", 0, "connections=1;;;0"),
     "down": ("2", "BOTHENDS CRITICAL - L'Aquila / 0 (vpn-00): no tunnel carries traffic (and 1 more)", 2, "connections=2;;;0"),
     "hundred": ("2", "BOTHENDS CRITICAL - L'Aquila / 0 (vpn-00): no tunnel carries traffic (and 99 more)", 30, "connections=100;;;0"),
+    "rejects": ("1", "BOTHENDS WARNING - A sink rejects what it is sent (sink pager)", 0, "connections=1;;;0"),
+    "one_of_rejects": ("0", "BOTHENDS OK - 1 connection, 2 tunnels", 0, "connections=1;;;0"),
+    "stuck": ("3", "BOTHENDS UNKNOWN - the daemon's core is stuck", 0, "connections=1;;;0"),
+    "one_of_stuck": ("3", "BOTHENDS UNKNOWN - the daemon's core is stuck", 0, "connections=1;;;0"),
     "garbage": ("3", "BOTHENDS UNKNOWN - unexpected response from the daemon", 0, ""),
     "gone": ("3", "BOTHENDS UNKNOWN - ", 0, ""),
     "wrong": ("3", "BOTHENDS UNKNOWN - ", 0, ""),
@@ -73,6 +85,7 @@ def daemon(answer):
 def configured(directory, plugin):
     ports = {name: daemon(answer) for name, answer in ANSWERS.items()}
     lines = {name: f"--url http://127.0.0.1:{port}" for name, port in ports.items()}
+    lines |= {name: f"{lines[whose]} --vpn {vpn}" for name, (whose, vpn) in OF_ONE.items()}
     lines |= {"gone": "--url http://127.0.0.1:1", "wrong": "--jsn"}
     for name, options in lines.items():
         script = directory / f"{name}.sh"

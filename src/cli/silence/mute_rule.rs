@@ -14,7 +14,7 @@ use crate::domain::names::VpnId;
 use crate::domain::plan::Plan;
 use crate::domain::silence::SilenceScope;
 use crate::domain::time::Stamp;
-use crate::silences::{Refusal, Wanted, Zones, connections, local};
+use crate::silences::{NewSilence, Refusal, Zones, connections, local};
 
 /// The alarms of a connection that notify somebody: what stands after `bothends-<id>-` in their names.
 const ALARMS: [&str; 4] = ["outage", "redundancy_lost", "one_sided", "unwatched"];
@@ -39,7 +39,12 @@ struct Schedule {
 ///
 /// # Errors
 /// What is wrong with the silence.
-pub(super) fn calls(wanted: &Wanted, plan: &Plan, now: Stamp, zones: Zones) -> Result<Vec<String>, Refusal> {
+pub(super) fn calls(
+    wanted: &NewSilence,
+    plan: &Plan,
+    now: Stamp,
+    zones: Zones,
+) -> Result<Vec<String>, Refusal> {
     let scopes = wanted.check(plan, now, zones)?;
     let mut alarms = BTreeMap::<Option<Arc<str>>, BTreeSet<String>>::new();
     for of in &scopes {
@@ -112,7 +117,7 @@ fn hash(scopes: &BTreeSet<SilenceScope>) -> String {
     hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn schedules(wanted: &Wanted, now: Stamp, zones: Zones) -> Result<Vec<Schedule>, Refusal> {
+fn schedules(wanted: &NewSilence, now: Stamp, zones: Zones) -> Result<Vec<Schedule>, Refusal> {
     let (from, until) = wanted.window(now);
     let end = full_minute(until);
     let mut schedules = Vec::new();
@@ -155,7 +160,7 @@ fn full_minute(at: Stamp) -> Stamp {
 fn call(
     name: &str,
     region: Option<&str>,
-    wanted: &Wanted,
+    wanted: &NewSilence,
     schedule: &Schedule,
     alarms: &[&String],
 ) -> String {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::nagios;
 use super::perfdata::Datum;
-use super::table::{headline, tone};
-use super::times::{ago, brief};
+use super::table::tone;
+use super::times::{ago, brief, stamp};
 use super::watch::View;
 use crate::cli::layout::Cell;
 use crate::cli::sheet::{Screen, Sheet};
@@ -19,7 +19,7 @@ use crate::clock;
 use crate::domain::time::Stamp;
 use crate::http::client::masked;
 use crate::http::status_json::{StatusJson, VpnJson};
-use crate::http::summary::{Level, Summary, summary};
+use crate::http::summary::{Level, Summary, sentence, summary};
 
 /// More sites are no fleet of one command: Prometheus carries them (docs/metrics.md).
 const SITES_MAX: usize = 500;
@@ -110,7 +110,7 @@ pub(super) struct Site {
     url: String,
     level: Level,
     reasons: Vec<String>,
-    since: Option<String>,
+    since: Option<Stamp>,
     status: Option<Box<StatusJson>>,
 }
 
@@ -140,7 +140,7 @@ impl Site {
 
     fn text(&self) -> String {
         match &self.status {
-            Some(status) => headline(status, &self.reasons),
+            Some(status) => sentence(&self.reasons, status),
             None => self.reasons.first().cloned().unwrap_or_default(),
         }
     }
@@ -149,31 +149,37 @@ impl Site {
         let Self { url, level, reasons, since, status } = self;
         let site = status.as_ref().map(|status| status.site.clone());
         let level = level.word().to_lowercase();
-        SiteJson { url, site, level, reasons, since, status: status.map(|status| *status) }
+        SiteJson {
+            url,
+            site,
+            level,
+            reasons,
+            since: since.map(clock::rfc3339),
+            status: status.map(|status| *status),
+        }
     }
 }
 
 /// Since when the worst lasts: of an outage since it began, of lost redundancy likewise, of a tunnel since both ends say so.
-fn since(status: &StatusJson, level: Level) -> Option<String> {
+fn since(status: &StatusJson, level: Level) -> Option<Stamp> {
     let open = status.incidents.iter().filter(|one| one.state == "open");
     match level {
         Level::Down => {
-            let outages = open.filter(|one| one.kind == "outage").map(|one| &one.began).min();
+            let outages = open.filter(|one| one.kind == "outage").filter_map(|one| stamp(&one.began)).min();
             // Without an incident so far: since its last tunnel stopped.
             let stopped = || {
                 let down = status.vpns.iter().filter(|vpn| vpn.traffic == "does_not_flow");
                 let last = |vpn: &VpnJson| {
-                    vpn.tunnels.iter().filter_map(|tunnel| tunnel.not_passing_since.clone()).max()
+                    vpn.tunnels.iter().filter_map(|tunnel| stamp(tunnel.not_passing_since.as_ref()?)).max()
                 };
                 down.filter_map(last).min()
             };
-            outages.cloned().or_else(stopped)
+            outages.or_else(stopped)
         }
         Level::Degraded => {
-            let incidents = open.map(|one| &one.began).min();
-            let parents =
-                || status.parents.iter().filter(|parent| parent.state == "down").map(|one| &one.since).min();
-            incidents.or_else(parents).cloned()
+            let incidents = open.filter_map(|one| stamp(&one.began)).min();
+            let down = || status.parents.iter().filter(|parent| parent.state == "down");
+            incidents.or_else(|| down().filter_map(|parent| stamp(&parent.since)).min())
         }
         Level::Unknown | Level::Healthy => None,
     }
@@ -192,7 +198,7 @@ impl Sites {
     pub(super) fn new(at: Stamp, mut sites: Vec<Site>) -> Self {
         // What lasts longest is first among equals; what has no beginning is last.
         sites.sort_by(|a, b| {
-            let key = |site: &Site| (site.level, site.since.is_none(), site.since.clone());
+            let key = |site: &Site| (site.level, site.since.is_none(), site.since);
             key(a).cmp(&key(b)).then_with(|| a.name().cmp(b.name()))
         });
         Self { at, sites }
@@ -270,7 +276,7 @@ fn row(site: &Site, at: &str) -> [Cell; 6] {
     [
         Cell::new(tone(*level), level.word()),
         Cell::plain(site.name()),
-        Cell::plain(since.as_ref().map_or_else(none, |since| brief(since, at))),
+        Cell::plain(since.map_or_else(none, |since| brief(&clock::rfc3339(since), at))),
         Cell::plain(status.as_ref().and_then(|status| ago(&status.at, at)).unwrap_or_else(none)),
         Cell::plain(status.as_ref().map_or_else(none, |status| status.version.clone())),
         Cell::plain(site.text()),

@@ -1,15 +1,21 @@
 //! The status of one connection, for a monitoring system that has a service for each.
 
+use crate::health::Severity;
 use crate::http::status_json::{StatusJson, VpnJson};
 
 /// What the status says of this connection, by its id or name. What it shares with others is left out, since their outage is not its
-/// own, and so are the problems of other parts of the daemon: the service without `--vpn` has both.
+/// own, and so are the problems of other parts of the daemon: the service without `--vpn` has both. `ready` is about this connection,
+/// too.
 pub(super) fn only(status: StatusJson, wanted: &str) -> Result<StatusJson, String> {
     let vpn = chosen(&status.vpns, wanted)?.clone();
     let (id, of_tunnel) = (vpn.id.clone(), format!("{} ", vpn.id));
     let above: Vec<_> =
         status.parents.iter().filter(|parent| parent.vpns.contains(&id)).map(|one| one.id.clone()).collect();
+    let problems: Vec<_> =
+        status.problems.into_iter().filter(|one| one.component.split(' ').any(|word| word == id)).collect();
+    let failed = problems.iter().any(|problem| problem.severity == Severity::Failed.as_str());
     Ok(StatusJson {
+        ready: !status.stuck && !failed && !is_starting(&vpn),
         vpns: vec![vpn],
         parents: Vec::new(),
         silences: status
@@ -21,13 +27,15 @@ pub(super) fn only(status: StatusJson, wanted: &str) -> Result<StatusJson, Strin
             })
             .collect(),
         incidents: status.incidents.into_iter().filter(|one| one.vpn.as_ref() == Some(&id)).collect(),
-        problems: status
-            .problems
-            .into_iter()
-            .filter(|one| one.component.split(' ').any(|word| word == id))
-            .collect(),
+        problems,
         ..status
     })
+}
+
+/// Whether no tunnel of it that is used has a first verdict.
+fn is_starting(vpn: &VpnJson) -> bool {
+    let mut used = vpn.tunnels.iter().filter(|tunnel| tunnel.role != "unused");
+    used.all(|tunnel| tunnel.carrying_why.as_deref() == Some("starting"))
 }
 
 fn chosen<'a>(vpns: &'a [VpnJson], wanted: &str) -> Result<&'a VpnJson, String> {
@@ -95,6 +103,76 @@ mod tests {
         status.problems.clear();
         assert_eq!(summary(&status).level, Level::Down, "the uplink is");
         assert_eq!(summary(&only(status, "Milan DC, primary").unwrap()).level, Level::Degraded);
+    }
+
+    /// Two connections that work. The daemon is not ready.
+    fn not_ready() -> StatusJson {
+        let mut status = site();
+        for vpn in &mut status.vpns {
+            vpn.traffic = "flows".to_owned();
+            for tunnel in &mut vpn.tunnels {
+                (tunnel.local.verdict, tunnel.aws.verdict) = ("up".to_owned(), "up".to_owned());
+                (tunnel.carrying, tunnel.carrying_why) = ("carrying".to_owned(), None);
+                tunnel.assessment = "healthy".to_owned();
+                tunnel.quality.text = None;
+            }
+        }
+        StatusJson {
+            incidents: Vec::new(),
+            parents: Vec::new(),
+            problems: Vec::new(),
+            ready: false,
+            stuck: false,
+            ..status
+        }
+    }
+
+    /// The level without `--vpn`, and with it for the connection that works; and whether that is ready.
+    fn levels(status: StatusJson) -> (Level, Level, bool) {
+        let paris = only(status.clone(), "Paris").unwrap();
+        (summary(&status).level, summary(&paris).level, paris.ready)
+    }
+
+    #[test]
+    fn what_keeps_the_daemon_from_being_ready_elsewhere_is_not_its_own_trouble() {
+        let problem = |component, code| {
+            let open = [OpenProblem { component, problem: Problem::of(code, "it") }];
+            let of = StatusJson::of(&fixture::site(), &open, &Records::default(), "", "", fixture::after(31));
+            StatusJson { problems: of.problems, ..not_ready() }
+        };
+        let sink = problem(Component::Sink("pager".to_owned()), Code::SinkRejects);
+        assert_eq!(sink.problems[0].severity, "failed");
+        assert_eq!(levels(sink), (Level::Degraded, Level::Healthy, true), "a sink rejects");
+        let store = problem(Component::Store, Code::StoreFailing);
+        assert_eq!(levels(store), (Level::Degraded, Level::Healthy, true), "the store fails");
+        let other = problem(Component::Connection(fixture::vpn().to_string()), Code::NoAwsData);
+        assert_eq!(
+            levels(other),
+            (Level::Degraded, Level::Healthy, true),
+            "another connection has a problem"
+        );
+        let mut own = problem(Component::Connection("vpn-0b".to_owned()), Code::NoAwsData);
+        own.problems[0].severity = "failed".to_owned();
+        assert_eq!(levels(own), (Level::Degraded, Level::Degraded, false));
+
+        let starting = |index: usize| {
+            let mut status = not_ready();
+            status.vpns[index].traffic = "cannot_tell".to_owned();
+            for tunnel in &mut status.vpns[index].tunnels {
+                (tunnel.local.verdict, tunnel.aws.verdict) = ("unknown".to_owned(), "unknown".to_owned());
+                (tunnel.carrying, tunnel.carrying_why) =
+                    ("cannot_tell".to_owned(), Some("starting".to_owned()));
+            }
+            status
+        };
+        assert_eq!(levels(starting(0)), (Level::Unknown, Level::Healthy, true), "the other one is starting");
+        assert_eq!(levels(starting(1)), (Level::Unknown, Level::Unknown, false), "this one is");
+    }
+
+    #[test]
+    fn of_a_daemon_that_is_stuck_nothing_is_known_of_any_connection() {
+        let stuck = StatusJson { stuck: true, ..not_ready() };
+        assert_eq!(levels(stuck), (Level::Unknown, Level::Unknown, false));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::shared::{children_words, parent_line, silence_line, standing, withheld_words};
 use super::times::{ago, brief, short};
 use crate::catalogue::phrases::scope_words;
+use crate::catalogue::traffic::{Replacement, carrying_words, replacement_words, traffic_words};
 use crate::cli::layout::Cell;
 use crate::cli::sheet::{Screen, Sheet};
 use crate::cli::style::Tone;
@@ -13,7 +14,7 @@ use crate::http::status_json::{
     AwsJson, CauseJson, EntryJson, IncidentJson, LocalJson, MaintenanceJson, ProblemJson, QualityJson,
     RecordJson, SourceJson, StatusJson, TunnelJson, VpnJson,
 };
-use crate::http::summary::{Level, Summary};
+use crate::http::summary::{Level, Summary, sentence};
 
 /// So many further reasons stand at the top.
 const REASONS: usize = 8;
@@ -43,6 +44,7 @@ pub(super) fn render(status: &StatusJson, summary: &Summary, screen: Screen) -> 
         mode,
         at,
         ready: _,
+        stuck: _,
         vpns,
         parents,
         silences,
@@ -92,21 +94,10 @@ pub(super) fn render(status: &StatusJson, summary: &Summary, screen: Screen) -> 
     sheet.into_lines()
 }
 
-/// The level in the words of the headline.
-pub(super) fn headline(status: &StatusJson, reasons: &[String]) -> String {
-    let (vpns, tunnels) = (status.vpns.len(), status.vpns.iter().map(|vpn| vpn.tunnels.len()).sum());
-    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    match reasons {
-        [] => format!("{}, {}", counted(vpns, "connection"), counted(tunnels, "tunnel")),
-        [first] => first.clone(),
-        [first, more @ ..] => format!("{first} (and {} more)", more.len()),
-    }
-}
-
 /// What is wrong, why, and the first step. Returns the steps that it has named.
 fn head<'a>(sheet: &mut Sheet, status: &'a StatusJson, summary: &Summary) -> Vec<&'a str> {
     let Summary { level, reasons, .. } = summary;
-    let (word, text) = (format!("{}:", level.word()), headline(status, reasons));
+    let (word, text) = (format!("{}:", level.word()), sentence(reasons, status));
     // Monitoring systems read the first line, and what follows a bar as performance data.
     let text = text.replace('|', "/");
     if sheet.screen().is_terminal() {
@@ -176,7 +167,7 @@ fn source_words(source: &SourceJson, at: &str) -> String {
 
 fn render_vpn(sheet: &mut Sheet, vpn: &VpnJson, at: &str, steps: &[&str]) {
     let VpnJson { id, name, routing, traffic, tunnels, phases, silenced } = vpn;
-    let (tone, words) = traffic_words(traffic);
+    let (tone, words) = traffic_shown(traffic);
     let silence = silenced.map(|silence| format!(", silenced (silence {silence})")).unwrap_or_default();
     sheet.gap();
     let named = if name == id { format!("{id}:") } else { format!("{name} ({id}):") };
@@ -259,7 +250,8 @@ fn details(sheet: &mut Sheet, tunnel: &TunnelJson, at: &str, vpn_silenced: Optio
     }
     let parts = [
         Some(outside_ip.clone()),
-        carrying_words(carrying, carrying_why.as_deref()).map(str::to_owned),
+        // Nothing is said of one that carries traffic.
+        (carrying != "carrying").then(|| carrying_words(carrying, carrying_why.as_deref()).to_owned()),
         Some(format!("our end: {}", local_words(local, at))),
         Some(format!("AWS: {}", aws_words(aws))),
     ];
@@ -297,36 +289,23 @@ fn render_cause(sheet: &mut Sheet, cause: &CauseJson, at: &str, steps: &[&str]) 
 /// What is worth a line of the maintenance of a tunnel's endpoint.
 fn maintenance_words(maintenance: &MaintenanceJson, at: &str) -> Option<String> {
     let MaintenanceJson { state, applied_after, last_applied: _, as_of: _ } = maintenance;
-    match (state.as_str(), applied_after) {
-        ("pending", Some(after)) => Some(format!(
-            "AWS replaces its endpoint soon after {}, unless you apply the maintenance before",
-            short(after, at)
-        )),
-        ("pending", None) => Some("AWS has announced a replacement of its endpoint, without a date".to_owned()),
-        ("denied", _) => Some(
-            "whether AWS will replace its endpoint is unknown: the permission ec2:GetVpnTunnelReplacementStatus is missing"
-                .to_owned(),
-        ),
-        (_, _) => None,
-    }
+    let (replacement, after) = match (state.as_str(), applied_after) {
+        ("pending", Some(after)) => (Replacement::Dated, short(after, at)),
+        ("pending", None) => (Replacement::Undated, String::new()),
+        ("denied", _) => (Replacement::Denied, String::new()),
+        (_, _) => return None,
+    };
+    let [before, behind] = replacement_words(replacement);
+    Some(format!("{before}{after}{behind}"))
 }
 
-fn traffic_words(traffic: &str) -> (Tone, &str) {
+/// In capital letters if none flows.
+fn traffic_shown(traffic: &str) -> (Tone, String) {
+    let words = traffic_words(traffic);
     match traffic {
-        "flows" => (Tone::Strong, "traffic flows"),
-        "does_not_flow" => (Tone::Bad, "NO TRAFFIC"),
-        _ => (Tone::Unknown, "cannot tell whether traffic flows"),
-    }
-}
-
-/// Whether the tunnel carries traffic; nothing is said of one that does.
-fn carrying_words(carrying: &str, why: Option<&str>) -> Option<&'static str> {
-    match (carrying, why) {
-        ("carrying", _) => None,
-        ("not_carrying", Some("bgp_down")) => Some("carries no traffic, BGP is down"),
-        ("not_carrying", _) => Some("carries no traffic"),
-        (_, Some("bgp_unconfirmed")) => Some("cannot tell whether it carries traffic, BGP may be down"),
-        (_, _) => Some("cannot tell whether it carries traffic"),
+        "flows" => (Tone::Strong, words.to_owned()),
+        "does_not_flow" => (Tone::Bad, words.to_uppercase()),
+        _ => (Tone::Unknown, words.to_owned()),
     }
 }
 
@@ -400,11 +379,12 @@ fn render_incident(sheet: &mut Sheet, incident: &IncidentJson, at: &str) {
         records,
         timeline,
     } = incident;
+    let not_sent = if ended.is_some() { "was not sent" } else { "not sent" };
     let ended = ended.as_ref().map(|ended| format!(" at {}", short(ended, at))).unwrap_or_default();
     let related = related.as_ref().map(|related| format!(", follows {related}")).unwrap_or_default();
     let found = found_at.as_ref().map(|sink| format!(", found at {sink}")).unwrap_or_default();
     let withheld =
-        withheld.as_ref().map(|by| format!(" (not sent: {})", withheld_words(by))).unwrap_or_default();
+        withheld.as_ref().map(|by| format!(" ({not_sent}: {})", withheld_words(by))).unwrap_or_default();
     let (began, opened) = (short(began, at), short(opened, at));
     // A daemon that knew no names of incidents may still run.
     let name = if name.is_empty() { id } else { name };

@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 
+use crate::domain::time::Stamp;
+
 /// The time without fractions of a second, and without its date if `near` has the same.
 pub(super) fn short(time: &str, near: &str) -> String {
     let whole = match time.split_once('.') {
@@ -37,6 +39,11 @@ pub(super) fn compact(seconds: i64) -> String {
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
+}
+
+/// The time as a number; `None` if it is not a time. As text `…:12.345Z` would come before `…:12Z`.
+pub(super) fn stamp(time: &str) -> Option<Stamp> {
+    Some(Stamp::from_millis(parsed(time)?.as_millisecond()))
 }
 
 fn parsed(time: &str) -> Option<Timestamp> {

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::settings::StoreSettings;
 use crate::silences::tests::{at, plan};
-use crate::silences::{Target, Until, Wanted};
+use crate::silences::{NewSilence, Target, Until};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -83,7 +83,7 @@ fn nowhere(_name: &str) -> Option<TimeZone> {
 
 /// The site's, for ten minutes from now on.
 fn for_ten_minutes() -> SilenceQuestion {
-    let wanted = Wanted {
+    let wanted = NewSilence {
         targets: vec![Target::Site],
         from: None,
         until: Until::After(600 * SECOND),

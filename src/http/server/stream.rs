@@ -10,7 +10,7 @@ use tokio::time::{Sleep, sleep};
 
 /// The stream of a client.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct ClientStream<S> {
     stream: S,
     /// Read, and not yet given to the reader.
     first: Option<u8>,
@@ -20,7 +20,7 @@ pub(super) struct Watched<S> {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
     pub(super) fn new(stream: S, patience: Duration) -> Self {
         Self { stream, first: None, patience, stalled: None }
     }
@@ -51,7 +51,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.while_patient(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
@@ -104,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_write_fails_once_nothing_was_taken_for_long_and_not_while_a_little_is() {
         let (client, mut other) = duplex(4);
-        let mut watched = Watched::new(client, PATIENCE);
+        let mut watched = ClientStream::new(client, PATIENCE);
         let reads = tokio::spawn(async move {
             let mut four = [0; 4];
             for _ in 0..3 {
@@ -125,7 +125,7 @@ mod tests {
         let (client, mut other) = duplex(64);
         other.write_all(b"GET /").await.unwrap();
         drop(other);
-        let mut watched = Watched::new(client, PATIENCE);
+        let mut watched = ClientStream::new(client, PATIENCE);
         assert_eq!(watched.first().await.unwrap(), Some(b'G'));
         assert_eq!(watched.first().await.unwrap(), Some(b'G'));
         let mut text = String::new();

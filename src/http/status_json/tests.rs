@@ -32,6 +32,7 @@ fn the_shape_is_what_docs_status_md_says() {
       "mode": "raise",
       "at": "2025-11-22T03:12:30Z",
       "ready": false,
+      "stuck": false,
       "vpns": [
         {
           "id": "vpn-0123456789abcdef0",

@@ -13,7 +13,7 @@ struct World {
     reads: Arc<AtomicUsize>,
     noticing: tokio::task::JoinHandle<()>,
     _about: watch::Sender<About>,
-    _links: watch::Sender<Arc<BTreeMap<VpnId, Links>>>,
+    _links: watch::Sender<Arc<Links>>,
 }
 
 fn world(now: fn() -> Now) -> World {

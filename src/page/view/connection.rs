@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::super::address::may_be_followed;
 use super::super::chart::{Chart, charts};
-use super::super::input::{Input, Links};
+use super::super::input::{Input, VpnLinks};
 use super::super::past::period;
 use super::super::prose::{Part, parts, with_times};
 use super::super::strip::Strips;
@@ -11,7 +12,8 @@ use super::super::when::When;
 use super::badge::Badge;
 use crate::catalogue::cause;
 use crate::catalogue::phrases::{degradation, milliseconds, percent, view_evidence};
-use crate::domain::carrying::{CannotTell, Carrying, NotCarrying, Traffic};
+use crate::catalogue::traffic::{Replacement, carrying_words, replacement_words, traffic_words};
+use crate::domain::carrying::{CannotTell, Carrying};
 use crate::domain::maintenance::MaintenanceState;
 use crate::domain::names::Role;
 use crate::domain::quality::{Measured, Quality};
@@ -22,7 +24,7 @@ use crate::domain::verdict::{Evidence, Verdict, View};
 use crate::health::silenced::Silenced;
 use crate::history::Spans;
 use crate::http::summary::Level;
-use crate::incident::wording::both_words;
+use crate::incident::wording::{both_words, capitalized};
 
 /// What every connection of a page is made of.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +84,8 @@ struct TunnelView {
     badge: Badge,
     both: &'static str,
     since: When,
-    carrying: &'static str,
+    /// `Carries no traffic`.
+    carrying: String,
     not_passing_since: Option<When>,
     ends: [EndView; 2],
     /// Loss and round trips now.
@@ -127,12 +130,16 @@ struct SensorView {
 struct MaintenanceView {
     /// Whether it is announced; otherwise it is not known.
     announced: bool,
+    /// Before the time, if there is one …
+    before: &'static str,
     after: Option<When>,
+    /// … and behind it.
+    behind: &'static str,
 }
 
 impl ConnectionView {
     pub(super) fn of(vpn: &VpnStatus, found: Option<(Level, String)>, details: Details<'_>) -> Self {
-        let links = details.input.links.get(&vpn.id);
+        let links = details.input.links.vpns.get(&vpn.id);
         let phases = vpn.phases.iter().filter(|(_, phase)| *phase != Phase::Clear);
         let (level, reason) = split(details.input.now.wall, vpn, found);
         Self {
@@ -140,7 +147,7 @@ impl ConnectionView {
             name: vpn.name.to_string(),
             badge: Badge::of(level),
             reason,
-            traffic: traffic_words(vpn.traffic()),
+            traffic: traffic_words(vpn.traffic().as_str()),
             routing: vpn.routing.as_str(),
             phases: phases
                 .map(|(kind, phase)| format!("{} {}", kind.as_str().replace('_', " "), phase.as_str()))
@@ -160,7 +167,7 @@ impl RowView {
             id: vpn.id.to_string(),
             name: vpn.name.to_string(),
             badge: Badge::of(level),
-            says: reason.unwrap_or_else(|| traffic_words(vpn.traffic()).to_owned()),
+            says: reason.unwrap_or_else(|| traffic_words(vpn.traffic().as_str()).to_owned()),
         }
     }
 }
@@ -175,31 +182,7 @@ fn split(now: Stamp, vpn: &VpnStatus, found: Option<(Level, String)>) -> (Level,
 
 impl Runbook {
     fn of(text: &str) -> Self {
-        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        Self { text: text.to_owned(), is_link: matches!(scheme.as_deref(), Some("https" | "http")) }
-    }
-}
-
-const fn traffic_words(traffic: Traffic) -> &'static str {
-    match traffic {
-        Traffic::Flows => "traffic flows",
-        Traffic::DoesNotFlow => "no traffic",
-        Traffic::CannotTell => "cannot tell whether traffic flows",
-    }
-}
-
-const fn carrying_words(carrying: Carrying) -> &'static str {
-    match carrying {
-        Carrying::Carrying => "yes",
-        Carrying::NotCarrying(NotCarrying::BgpDown) => "no, BGP is down",
-        Carrying::NotCarrying(NotCarrying::BothEndsDown | NotCarrying::LocalDown | NotCarrying::AwsDown) => {
-            "no"
-        }
-        Carrying::CannotTell(CannotTell::Unused) => "not used",
-        Carrying::CannotTell(CannotTell::BgpUnconfirmed) => "cannot tell, BGP may be down",
-        Carrying::CannotTell(
-            CannotTell::Disputed | CannotTell::AwsUnknown | CannotTell::Starting | CannotTell::LocalUnknown,
-        ) => "cannot tell",
+        Self { text: text.to_owned(), is_link: may_be_followed(text) }
     }
 }
 
@@ -224,7 +207,7 @@ const fn tunnel_badge(tunnel: &TunnelStatus) -> Badge {
 }
 
 impl TunnelView {
-    fn of(vpn: &VpnStatus, tunnel: &TunnelStatus, links: Option<&Links>, details: Details<'_>) -> Self {
+    fn of(vpn: &VpnStatus, tunnel: &TunnelStatus, links: Option<&VpnLinks>, details: Details<'_>) -> Self {
         let Details { input, spans, silenced, charts: charted } = details;
         let now = input.now.wall;
         let inside = links.and_then(|links| links.inside.get(&tunnel.id.outside_ip)).copied();
@@ -249,7 +232,7 @@ impl TunnelView {
             badge: tunnel_badge(tunnel),
             both: both_words(tunnel.assessment, tunnel.carrying),
             since: When::of(tunnel.assessed_since.wall, now),
-            carrying: carrying_words(tunnel.carrying),
+            carrying: capitalized(carrying_words(tunnel.carrying.as_str(), tunnel.carrying.why())),
             not_passing_since: tunnel.not_passing_since().map(|since| When::of(since.wall, now)),
             ends: [
                 end("This site", &tunnel.local, used.then_some(input.status.at.wall)),
@@ -313,13 +296,20 @@ impl SensorView {
 
 impl MaintenanceView {
     fn of(state: &MaintenanceState, now: Stamp) -> Option<Self> {
-        match state {
-            MaintenanceState::NotAsked => None,
-            MaintenanceState::Denied => Some(Self { announced: false, after: None }),
-            MaintenanceState::Known { maintenance, as_of: _ } => maintenance.pending.then(|| Self {
-                announced: true,
-                after: maintenance.announced().map(|at| When::of(at, now)),
-            }),
-        }
+        let (replacement, after) = match state {
+            MaintenanceState::NotAsked => return None,
+            MaintenanceState::Denied => (Replacement::Denied, None),
+            MaintenanceState::Known { maintenance, as_of: _ } if !maintenance.pending => return None,
+            MaintenanceState::Known { maintenance, as_of: _ } => match maintenance.announced() {
+                Some(at) => (Replacement::Dated, Some(When::of(at, now))),
+                None => (Replacement::Undated, None),
+            },
+        };
+        let announced = match replacement {
+            Replacement::Dated | Replacement::Undated => true,
+            Replacement::Denied => false,
+        };
+        let [before, behind] = replacement_words(replacement);
+        Some(Self { announced, before, after, behind })
     }
 }

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::super::input::Input;
+use super::super::address::may_be_followed;
+use super::super::input::{Input, Links};
 use super::super::when::When;
 use super::listed::Listed;
 use crate::catalogue::phrases::{count, kind_words, withheld_by};
 use crate::domain::board::{Incident, IncidentState, TIMELINE_MAX};
-use crate::incident::wording;
+use crate::incident::{account, wording};
 use crate::records::OpenRecord;
 
 /// `/` has the newest entries of a timeline, the page of a connection all of them.
@@ -42,6 +43,8 @@ pub(in crate::page) struct IncidentView {
 struct RecordView {
     sink: String,
     record: String,
+    /// Where a browser finds it.
+    address: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,6 +58,14 @@ struct ChildView {
 struct EntryView {
     at: When,
     line: String,
+}
+
+impl RecordView {
+    fn of(OpenRecord { incident: _, sink, record }: OpenRecord, links: &Links) -> Self {
+        let console = links.regions.get(&sink).and_then(|region| account::record_console(&record, region));
+        let address = console.or_else(|| Some(record.clone())).filter(|address| may_be_followed(address));
+        Self { sink: sink.to_string(), record, address }
+    }
 }
 
 impl IncidentView {
@@ -87,9 +98,7 @@ impl IncidentView {
             opened: When::of(incident.id.opened, now),
             ended,
             withheld: incident.withheld.as_ref().map(withheld_by),
-            records: records
-                .map(|OpenRecord { incident: _, sink, record }| RecordView { sink: sink.to_string(), record })
-                .collect(),
+            records: records.map(|record| RecordView::of(record, input.links)).collect(),
             affected: (all > 0).then(|| format!("{affected} of {} affected", count(all, "connection"))),
             children: Listed::of(children, CHILDREN_MAX),
             timeline: Listed::of(timeline, entries),

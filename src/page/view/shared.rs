@@ -8,7 +8,7 @@ use super::badge::Badge;
 use crate::catalogue::phrases::{count, scope_words};
 use crate::domain::scope::ParentState;
 use crate::domain::silence::Silence;
-use crate::domain::status::{ParentStatus, Phase, Status};
+use crate::domain::status::{ParentStatus, Phase};
 use crate::domain::time::Stamp;
 use crate::health::overview::OpenProblem;
 use crate::health::{Problem, Severity};
@@ -53,7 +53,7 @@ pub(in crate::page) struct ProblemView {
 }
 
 impl ParentView {
-    pub(super) fn of(parent: &ParentStatus, json: &ParentJson, _status: &Status, now: Stamp) -> Self {
+    pub(super) fn of(parent: &ParentStatus, json: &ParentJson, now: Stamp) -> Self {
         let (class, sign) = match parent.state {
             ParentState::Up => ("good", "✓"),
             ParentState::Down => ("bad", "✕"),

@@ -18,7 +18,7 @@ use crate::health::overview::OpenProblem;
 use crate::health::{Code, Component, Problem};
 use crate::history::{Change, Entry, Minute, Period, Said};
 use crate::http::routes::About;
-use crate::page::input::Links;
+use crate::page::input::{Links, VpnLinks};
 use crate::page::past::{Past, SPAN};
 use crate::page::template::Template;
 use crate::records::Records;
@@ -29,14 +29,14 @@ struct World {
     problems: Vec<OpenProblem>,
     records: Records,
     about: About,
-    links: BTreeMap<VpnId, Links>,
+    links: Links,
     past: Past,
     now: Now,
 }
 
 impl World {
     fn of(status: Status) -> Self {
-        let links = Links {
+        let links = VpnLinks {
             console: Some("https://console.aws.amazon.com/vpc/home?region=eu-west-1#VpnConnectionDetails:VpnConnectionId=vpn-0a".to_owned()),
             runbook: Some("https://wiki.example.com/vpn".into()),
             inside: BTreeMap::from([1, 2].map(|n| (fixture::tunnel(n).outside_ip, [169, 254, 9 + n, 1].into()))),
@@ -46,7 +46,7 @@ impl World {
             problems: Vec::new(),
             records: Records::default(),
             about: About { version: "0.1.0", mode: "raise" },
-            links: BTreeMap::from([(fixture::vpn(), links)]),
+            links: Links { vpns: BTreeMap::from([(fixture::vpn(), links)]), regions: BTreeMap::new() },
             past: Past::default(),
             now: after(31),
         }
@@ -205,7 +205,7 @@ fn the_page_of_a_site_with_an_incident() {
     AWS console
     tunnel 1 203.0.113.11, active, uplink wan1
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
-    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Carries no traffic. No packets have passed since 03:12:03 UTC (28 s ago)
     Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
     AWS's outside address no longer answers over the uplink
@@ -224,7 +224,7 @@ fn the_page_of_a_site_with_an_incident() {
     the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
     tunnel 2 203.0.113.12, standby
     ? blind not known, since 03:12:12 UTC (19 s ago)
-    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    Cannot tell whether it carries traffic. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
     What both ends say of tunnel 2
     | This site | AWS
     Verdict | ✓ up | ? unknown
@@ -279,7 +279,7 @@ fn what_connections_share_and_what_is_silenced() {
     AWS console
     tunnel 1 203.0.113.11, active, uplink wan1
     ✕ down down at both ends, since 03:12:12 UTC (19 s ago)
-    Carries traffic: no. No packets have passed since 03:12:03 UTC (28 s ago)
+    Carries no traffic. No packets have passed since 03:12:03 UTC (28 s ago)
     Silenced (silence 3)
     Why: the path to AWS is broken (certain); known since 03:12:14 UTC (17 s ago)
     Do first: Call the carrier: from this uplink the path to 203.0.113.11 ends at 198.51.100.9, while other hosts answer.
@@ -299,7 +299,7 @@ fn what_connections_share_and_what_is_silenced() {
     the outside address does not answer, all 1 references answer, 03:12:29 UTC (2 s ago)
     tunnel 2 203.0.113.12, standby
     ? blind not known, since 03:12:12 UTC (19 s ago)
-    Carries traffic: cannot tell. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
+    Cannot tell whether it carries traffic. Now: round trip 11.9 ms (usually 11.7 ms), jitter 0.4 ms, loss 0 %
     Silenced (silence 3)
     Maintenance: AWS replaces its endpoint soon after 2025-11-23 04:12:00 UTC (in 24 h), unless you apply the maintenance before
     What both ends say of tunnel 2
@@ -437,7 +437,7 @@ fn hostile_texts_stay_texts() {
         ("https://wiki.example.com/\"onclick=alert(6)", true),
         (" https://wiki.example.com/", false),
     ] {
-        for links in world.links.values_mut() {
+        for links in world.links.vpns.values_mut() {
             links.runbook = Some(runbook.into());
         }
         let html = world.html();
@@ -455,6 +455,50 @@ fn hostile_texts_stay_texts() {
             );
         }
         assert_eq!(html.contains("-runbook\" href="), is_link, "{runbook}");
+    }
+}
+
+#[test]
+fn a_record_with_an_address_is_a_link_and_another_is_text() {
+    let incident = fixture::status().incidents[0].id.clone();
+    let link = |region: Option<&str>, record: &str| {
+        let mut world = World::of(fixture::status());
+        let sink = SinkId::new("pager");
+        world.links.regions.extend(region.map(|region| (sink.clone(), region.into())));
+        world.records.set(&sink, &incident, Some(record));
+        let html = world.html();
+        between(&html, "Record at pager: ", "</li>").replace("&#x2f;", "/").replace("&#x27;", "'")
+    };
+    let aws = Some("eu-west-1");
+    for (region, record, address) in [
+        (
+            aws,
+            "arn:aws:ssm-incidents::123456789012:incident-record/bothends/5a",
+            "https://console.aws.amazon.com/systems-manager/incidents/home?region=eu-west-1",
+        ),
+        (
+            Some("cn-north-1"),
+            "oi-0123456789ab",
+            "https://console.amazonaws.cn/systems-manager/opsitems/oi-0123456789ab?region=cn-north-1",
+        ),
+        (None, "https://pager.example.com/alerts/7", "https://pager.example.com/alerts/7"),
+        (None, "https://x/\"onclick=alert(1)", "https://x/&quot;onclick=alert(1)"),
+    ] {
+        let link = link(region, record);
+        let expected = format!(" href=\"{address}\" rel=\"noopener noreferrer\"><code>");
+        assert!(link.contains(&expected) && link.contains("-record-pager\""), "{record}: {link}");
+    }
+    for (region, record) in [
+        (None, "arn:aws:ssm-incidents::123456789012:incident-record/bothends/5a"),
+        (Some(""), "oi-0123456789ab"),
+        (aws, "oi-"),
+        (aws, "oi-1/../../x"),
+        (None, "bothends/vpn-0a/outage"),
+        (None, "javascript://x/%0aalert(1)"),
+        (aws, "data:text/html,x"),
+    ] {
+        let text = link(region, record);
+        assert!(!text.contains("<a ") && text.contains("<code>"), "{record}: {text}");
     }
 }
 

@@ -10,7 +10,7 @@ use bothends::http::client::{Answer, Client, ClientError, PATIENCE, Server};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::process::Daemon;
-use super::site::{MILAN, ONE, Site, TWO, inside};
+use super::site::{MILAN, ONE, Site, TWO, Tunnel, inside};
 use super::wait::{until, until_some};
 
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
@@ -149,16 +149,55 @@ fn a_file_that_cannot_protect_the_listener_refuses_the_start() {
     assert!(!ended.stderr.contains(TOKEN), "{ended:?}");
 }
 
-/// How long the daemon's threads of this name have run on a processor, in nanoseconds; its first thread has the program's.
-fn on_cpu(daemon: &Daemon<'_>, name: &str) -> u64 {
-    let tasks =
-        fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().map(|task| task.unwrap().path());
-    let named = tasks.filter(|task| fs::read_to_string(task.join("comm")).unwrap().trim() == name);
-    let spent = named.map(|task| {
-        let stats = fs::read_to_string(task.join("schedstat")).unwrap();
-        stats.split_whitespace().next().unwrap().parse::<u64>().unwrap()
-    });
-    spent.sum()
+/// The numbers of the descriptors for whose events the daemon's thread of this name waits; its first thread has the program's. `None`
+/// while it does not wait.
+fn awaited(daemon: &Daemon<'_>, name: &str) -> Option<Vec<String>> {
+    let process = format!("/proc/{}", daemon.pid());
+    let mut tasks = fs::read_dir(format!("{process}/task")).unwrap().map(|task| task.unwrap().path());
+    let thread =
+        tasks.find(|task| fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim() == name));
+    // `NUMBER ARGUMENT…`: epoll_wait's first argument is its own descriptor.
+    let call = fs::read_to_string(thread.unwrap().join("syscall")).unwrap();
+    let epoll = u32::from_str_radix(call.split_whitespace().nth(1)?.strip_prefix("0x")?, 16).ok()?;
+    if fs::read_link(format!("{process}/fd/{epoll}")).ok()?.to_str()? != "anon_inode:[eventpoll]" {
+        return None;
+    }
+    let text = fs::read_to_string(format!("{process}/fdinfo/{epoll}")).ok()?;
+    let of = |line: &str| Some(line.strip_prefix("tfd:")?.split_whitespace().next()?.to_owned());
+    Some(text.lines().filter_map(of).collect())
+}
+
+/// The numbers of the daemon's descriptors that are TCP sockets of its listener: those that listen, and those of clients.
+fn at_the_listener(daemon: &Daemon<'_>, port: u16) -> [Vec<String>; 2] {
+    let process = format!("/proc/{}", daemon.pid());
+    let table = fs::read_to_string(format!("{process}/net/tcp")).unwrap();
+    let mut sockets = [Vec::new(), Vec::new()];
+    for row in table.lines().skip(1) {
+        // `sl local_address rem_address st … inode`; state 0A is LISTEN.
+        let columns: Vec<&str> = row.split_whitespace().collect();
+        if columns[1].ends_with(&format!(":{port:04X}")) {
+            sockets[usize::from(columns[3] != "0A")].push(format!("socket:[{}]", columns[9]));
+        }
+    }
+    let descriptors = fs::read_dir(format!("{process}/fd")).unwrap().map_while(Result::ok);
+    let open: Vec<_> = descriptors
+        .filter_map(|of| Some((of.file_name().into_string().ok()?, fs::read_link(of.path()).ok()?)))
+        .collect();
+    sockets.map(|sockets| {
+        let ours = |target: &Path| sockets.iter().any(|socket| Path::new(socket) == target);
+        open.iter().filter(|(_, target)| ours(target)).map(|(number, _)| number.clone()).collect()
+    })
+}
+
+/// How many echoes of the tunnel were lost or could not be sent.
+fn lost(daemon: &Daemon<'_>, tunnel: &Tunnel) -> f64 {
+    let outside = tunnel.outside;
+    let of = |outcome| {
+        daemon.metric(&format!(
+            "bothends_echoes_total{{vpn=\"{MILAN}\",tunnel=\"{outside}\",check=\"inside\",outcome=\"{outcome}\"}}"
+        ))
+    };
+    ["lost_timeout", "lost_no_path", "lost_blocked", "fault"].into_iter().map(of).sum()
 }
 
 fn descriptors(daemon: &Daemon<'_>) -> usize {
@@ -177,8 +216,10 @@ fn idle(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
 fn a_thousand_scrapes_among_idle_clients_are_answered_by_another_thread_than_the_one_that_probes() {
     let site = Site::new();
     let daemon = site.start_healthy();
-    let spent = || ["io", "bothends"].map(|thread| on_cpu(&daemon, thread));
-    let (before, files) = (spent(), descriptors(&daemon));
+    let files = descriptors(&daemon);
+    let lost = || [&ONE, &TWO].map(|tunnel| lost(&daemon, tunnel));
+    let lost_before = lost();
+    let port = site.home.listen.port();
     inside(&site.here, || {
         let mut clients = Vec::new();
         for index in 0..1_000_u32 {
@@ -198,11 +239,21 @@ fn a_thousand_scrapes_among_idle_clients_are_answered_by_another_thread_than_the
         }
         // Beside the listener's, some connections to AWS may have been opened.
         assert!(descriptors(&daemon) <= files + 64 + 16, "{} after {files}", descriptors(&daemon));
+        // What clients do wakes the thread that waits for their sockets, and no other.
+        until("the I/O thread waits for the listener and for clients", || {
+            let _still_there = idle(Ipv4Addr::new(127, 2, 0, 1), site.home.listen);
+            let [listening, connected] = at_the_listener(&daemon, port);
+            let Some(io) = awaited(&daemon, "io") else { return false };
+            listening.len() == 1 && io.contains(&listening[0]) && connected.iter().any(|one| io.contains(one))
+        });
+        let probing = until_some("the thread that probes waits", || awaited(&daemon, "bothends"));
+        let [listening, connected] = at_the_listener(&daemon, port);
+        for socket in listening.iter().chain(&connected) {
+            assert!(!probing.contains(socket), "{socket} is one of {probing:?}");
+        }
+        drop(clients);
     });
-    // The scrapes are most of what the daemon does meanwhile.
-    let after = spent();
-    let [io, probing] = [after[0] - before[0], after[1] - before[1]];
-    assert!(io > probing, "the I/O thread spent {io} ns, the one that probes {probing} ns");
     daemon.until_probed_further(MILAN, &ONE);
+    assert_eq!(lost(), lost_before, "no echo was lost meanwhile");
     daemon.until_assessed("healthy", &[&ONE, &TWO]);
 }

@@ -7,7 +7,7 @@ use crate::silences::tests::{at, plan, wanted, zones};
 
 const NOW: &str = "2027-03-01T12:00:00Z";
 
-fn calls_for(wanted: &Wanted) -> Vec<String> {
+fn calls_for(wanted: &NewSilence) -> Vec<String> {
     calls(wanted, &plan(), at(NOW), zones).unwrap()
 }
 

@@ -17,14 +17,14 @@ pub(in crate::cli::status) type Ask = dyn Fn(&str) -> Result<StatusJson, String>
 
 /// How many at once, and how long one may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli::status) struct Limits {
+pub(in crate::cli::status) struct AskLimits {
     /// So many are asked at a time. An answer may be 16 MiB long.
     pub(in crate::cli::status) at_once: usize,
     /// A site that takes longer is unknown. Longer than a request may take, for the name to be resolved.
     pub(in crate::cli::status) each: Duration,
 }
 
-impl Default for Limits {
+impl Default for AskLimits {
     fn default() -> Self {
         Self { at_once: 16, each: PATIENCE.saturating_add(Duration::from_secs(2)) }
     }
@@ -33,7 +33,7 @@ impl Default for Limits {
 type Answer = (usize, Result<StatusJson, String>);
 
 /// A site for each URL, in their order. Takes at most `each` for every `at_once` of them.
-pub(in crate::cli::status) fn ask_all(urls: &[String], ask: &Arc<Ask>, limits: Limits) -> Vec<Site> {
+pub(in crate::cli::status) fn ask_all(urls: &[String], ask: &Arc<Ask>, limits: AskLimits) -> Vec<Site> {
     let (answers, answered) = channel::<Answer>();
     let mut sites: Vec<Option<Site>> = urls.iter().map(|_| None).collect();
     // By number: until when it may take.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::asking::{Ask, Limits, ask_all};
+use super::asking::{Ask, AskLimits, ask_all};
 use super::*;
 use crate::cli::daemon_address::{Way, ask_daemon};
 use crate::cli::layout::width;
@@ -34,8 +34,8 @@ fn down(site: &str) -> StatusJson {
     status
 }
 
-fn limits() -> Limits {
-    Limits { at_once: 3, each: Duration::from_secs(2) }
+fn limits() -> AskLimits {
+    AskLimits { at_once: 3, each: Duration::from_secs(2) }
 }
 
 /// A server that answers each request with this, as it is.
@@ -126,6 +126,33 @@ fn no_more_are_asked_at_once_than_may_be_and_each_is_asked_once() {
     let (_, most, all) = &*counted;
     assert!((1..=3).contains(&most.load(Ordering::SeqCst)), "{most:?}");
     assert_eq!(all.load(Ordering::SeqCst), 40);
+}
+
+#[test]
+fn what_lasts_longest_is_first_also_by_fractions_of_a_second() {
+    let since = |site: &str, began: &[&str]| {
+        let mut status = down(site);
+        let like = status.incidents[0].clone();
+        let outage = |began: &&str| {
+            let mut outage = like.clone();
+            outage.began = (*began).to_owned();
+            outage
+        };
+        status.incidents = began.iter().map(outage).collect();
+        Site::of("http://10.0.0.1", Ok(status))
+    };
+    let sites = vec![
+        since("later", &["2025-11-22T03:12:12.345Z"]),
+        since("never", &["some time"]),
+        since("both", &["2025-11-22T03:12:11.9Z", "2025-11-22T03:12:11Z"]),
+        since("earlier", &["2025-11-22T03:12:12Z"]),
+    ];
+    let sites = Sites::new(fixture::after(31).wall, sites);
+    let names: Vec<_> = sites.sites.iter().map(Site::name).collect();
+    assert_eq!(names, ["both", "earlier", "later", "never"]);
+    let json = serde_json::to_value(sites.json()).unwrap();
+    assert_eq!(json["sites"][0]["since"], "2025-11-22T03:12:11Z");
+    assert_eq!(json["sites"][2]["since"], "2025-11-22T03:12:12.345Z");
 }
 
 #[test]

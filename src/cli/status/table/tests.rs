@@ -202,6 +202,21 @@ fn a_healthy_site_begins_with_its_counts() {
 }
 
 #[test]
+fn an_incident_that_is_over_was_not_sent_and_an_open_one_is_not() {
+    let mut status = trouble();
+    status.incidents[0].withheld = Some("uplink/milan-1/wan1".to_owned());
+    let line = |status: &StatusJson| {
+        lines(status, 200).into_iter().find(|line| line.starts_with("  redundancy_lost on ")).unwrap()
+    };
+    assert!(line(&status).ends_with(" (not sent: explained by uplink wan1)"), "{}", line(&status));
+    (status.incidents[0].state, status.incidents[0].ended) =
+        ("resolved".to_owned(), Some("2025-11-22T03:12:29Z".to_owned()));
+    let over = line(&status);
+    assert!(over.contains(": resolved at 03:12:29Z; "), "{over}");
+    assert!(over.ends_with(" (was not sent: explained by uplink wan1)"), "{over}");
+}
+
+#[test]
 fn many_reasons_many_causes_and_long_stories_are_bounded() {
     let mut status = trouble();
     let (vpn, incident) = (status.vpns[0].clone(), status.incidents[0].clone());
