@@ -13,6 +13,7 @@ mod present;
 mod recalled;
 mod said;
 mod spans;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,8 @@ use crate::domain::verdict::Assessment;
 pub use self::present::{Present, TunnelNow};
 pub use self::recalled::{Carries, Happened, Recalled, TunnelThen, What};
 pub use self::said::Said;
-pub use self::spans::{Span, Spans, State};
+pub use self::spans::{Span, Spans};
+pub use self::state::State;
 
 /// Which part of the past is wanted: from a time until now, or until a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

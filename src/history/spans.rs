@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Change, Entry, Period, Present, Said, TunnelNow, Watch};
+use super::{Change, Entry, Period, Present, Said, State, TunnelNow, Watch};
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, TunnelId};
 use crate::domain::silence::SilenceId;
@@ -43,21 +43,6 @@ pub struct Span {
     pub period: Period,
     /// What was so; `None`: it was not observed.
     pub state: Option<State>,
-}
-
-/// What was so of a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
-    /// What our end said.
-    pub local: Said,
-    /// What AWS said, as far as we knew.
-    pub aws: Said,
-    /// Both together.
-    pub assessment: Assessment,
-    /// Why it did not work; `None` where nothing was wrong, or where that was not recorded.
-    pub cause: Option<Cause>,
-    /// The silence that covered it.
-    pub silence: Option<SilenceId>,
 }
 
 impl Period {

@@ -1,6 +1,7 @@
 //! What a gateway's store claims of the past, and what its daemons reported. Only of gateways whose clock was always right: under a
 //! wrong date nothing can be compared.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bothends::domain::fact::Fact;
@@ -18,7 +19,7 @@ use super::time::aws_clock;
 const SAID_WITHIN: Duration = Duration::from_secs(70);
 
 /// One step in so many is looked at.
-const LOOKS_EVERY: u32 = 211;
+const LOOKS_EVERY: u32 = 4_001;
 
 /// What the daemons of a gateway reported, and when they ran.
 #[derive(Debug, Default)]
@@ -144,15 +145,16 @@ impl Past {
     ) -> Vec<String> {
         let period = Period { from: aws_clock(Default::default()), until: present.at };
         let spans = Spans::of(entries, present, period);
+        let changed: BTreeSet<Stamp> = self.changes.iter().map(|change| change.0).collect();
         let mut otherwise = Vec::new();
         for said in &self.said {
             let at = said.at;
             // Of several things at one moment each may be seen first.
-            if self.changes.iter().any(|change| change.0 == at) {
+            if changed.contains(&at) {
                 continue;
             }
             for (id, spans) in spans.tunnels() {
-                let span = spans.iter().find(|span| span.period.from <= at && at < span.period.until);
+                let span = spans.get(spans.partition_point(|span| span.period.until <= at));
                 let recalled = span.and_then(|span| span.state);
                 let then = said.tunnels.iter().find(|tunnel| tunnel.id == *id);
                 let is_so = match (then, recalled) {
