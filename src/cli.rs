@@ -80,7 +80,7 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Exit {
     let Arguments { config, command } = arguments;
-    match command {
+    terminal::finished(match command {
         Command::Run => daemon::run(&config),
         Command::Check { aws, to_run, own_credentials } => check::run(&config, aws, to_run, own_credentials),
         Command::Reload => reload::run(),
@@ -90,7 +90,7 @@ pub fn run(arguments: Arguments) -> Exit {
         Command::Report(arguments) => report::run(&config, &arguments),
         Command::Silence(arguments) => silence::run(&config, arguments),
         Command::Status(arguments) => status::run(&config, arguments),
-    }
+    })
 }
 
 /// Prints what is wrong with the arguments, or the requested help or version.

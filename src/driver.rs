@@ -176,6 +176,7 @@ const fn is_news(fact: &Fact) -> bool {
         | Fact::AssessmentChanged { .. }
         | Fact::QualityChanged { .. }
         | Fact::SilencedChanged { .. }
+        | Fact::TunnelLeft { .. }
         | Fact::SeenUp(_)
         | Fact::ParentChanged { .. }
         | Fact::IncidentPending { .. }

@@ -94,6 +94,24 @@ fn first_line(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned()
 }
 
+/// A report is no report if half of it is missing; a reader that stops early has read enough.
+#[test]
+fn a_full_disk_is_a_failure_and_a_closed_pipe_is_none() {
+    let head = r#"{"entry":"history","version":1,"site":"milan-1","at":"2026-11-22T10:00:00Z"}"#;
+    let daemon = Daemon::answering(http(&format!("{head}\n{{\"end\":true}}\n")));
+    let url = daemon.url();
+    let report = || bothends(&["report", "--url", &url]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = report().stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("cannot write to standard output: ") && said.lines().count() == 1, "{said}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = report().stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
 #[test]
 fn as_a_plugin_each_state_has_its_word_its_code_and_its_numbers() {
     for (traffic, word, code) in [("flows", "OK", 0), ("does_not_flow", "CRITICAL", 2)] {

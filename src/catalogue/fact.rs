@@ -34,6 +34,8 @@ pub fn record(fact: &Fact, names: &Names) -> Option<JournalRecord> {
     match fact {
         // A silence's begin and end are records of their own, one for all the tunnels that it covers.
         Fact::SilencedChanged { .. } => None,
+        // The reload that it comes from is a record of its own.
+        Fact::TunnelLeft { .. } => None,
         // A parent's incident says what follows from it.
         Fact::ParentChanged { .. } => None,
         Fact::EchoEnded { .. } | Fact::Watched { .. } | Fact::RollupReady(_) | Fact::CouldVote { .. } => None,

@@ -121,7 +121,10 @@ pub(super) fn run(arguments: &DiscoverArguments) -> Exit {
         },
     };
     match &arguments.write {
-        None => printed(&text),
+        None => {
+            terminal::text(format_args!("{text}"));
+            Exit::Success
+        }
         Some(file) => written(file, &text),
     }
 }
@@ -196,16 +199,6 @@ fn exit_of(troubles: &[Trouble]) -> Exit {
         Exit::Permission
     } else {
         Exit::BadNews
-    }
-}
-
-fn printed(text: &str) -> Exit {
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => Exit::Success,
-        Err(error) => {
-            complain!("cannot print the configuration: {error}");
-            Exit::BadNews
-        }
     }
 }
 

@@ -168,8 +168,8 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
     let history = history.map_err(ReportError::Source)?;
     let calendar = clocks.calendar();
     if let Some(key) = incident {
-        let found = find(&history.entries, key, &calendar).map_err(|error| usage(error.to_string()))?;
-        let page = analysis(&history.entries, &history.present, &found, &calendar);
+        let found = find(&history.entries, key, calendar).map_err(|error| usage(error.to_string()))?;
+        let page = analysis(&history.entries, &history.present, &found, calendar);
         return Ok(shown(&page, *format));
     }
     // Until now is until the daemon's now; a file says nothing of the time since, which is unobserved.
@@ -182,16 +182,16 @@ fn report(config: &Path, arguments: &ReportArguments) -> Result<String, ReportEr
         .ok_or_else(|| usage(unknown_vpn(vpn.as_deref().unwrap_or_default(), &history.present)))?;
     let rules = replay.then(|| rules(config));
     Ok(match (format, rules) {
-        (Format::Csv, Some(rules)) => would_have_paged_csv(&report, &rules, &calendar),
-        (Format::Csv, None) => availability_csv(&report, &calendar),
-        (Format::CsvOutages, _) => outages_csv(&report, &calendar),
-        (Format::Json, rules) => json(&report, rules.as_ref(), &calendar)
+        (Format::Csv, Some(rules)) => would_have_paged_csv(&report, &rules, calendar),
+        (Format::Csv, None) => availability_csv(&report, calendar),
+        (Format::CsvOutages, _) => outages_csv(&report, calendar),
+        (Format::Json, rules) => json(&report, rules.as_ref(), calendar)
             .map_err(|error| ReportError::Internal(format!("cannot write JSON: {error}")))?,
         (Format::Text | Format::Markdown | Format::Html, Some(rules)) => {
-            shown(&would_have_paged(&report, &rules, &calendar), *format)
+            shown(&would_have_paged(&report, &rules, calendar), *format)
         }
         (Format::Text | Format::Markdown | Format::Html, None) => {
-            shown(&overview(&report, &calendar), *format)
+            shown(&overview(&report, calendar), *format)
         }
     })
 }

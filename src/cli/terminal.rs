@@ -8,6 +8,7 @@
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,10 +26,24 @@ macro_rules! complain {
     ($($words:tt)*) => { $crate::cli::terminal::aside(format_args!("{}\n", format_args!($($words)*))) };
 }
 
-/// Text to standard output as it is, flushed.
+/// Whether standard output could not be written to, although somebody reads it: a disk that is full.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Text to standard output as it is, flushed. If that fails, it is stated once, and the command ends as [`finished`] says.
 pub(super) fn text(text: Arguments<'_>) {
     let mut out = io::stdout().lock();
-    let _ = out.write_fmt(text).and_then(|()| out.flush());
+    let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) else { return };
+    if error.kind() != io::ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
+        aside(format_args!("cannot write to standard output: {error}\n"));
+    }
+}
+
+/// The exit code of a command that is done: what could not be written has not succeeded. Any other exit code says more.
+pub(super) fn finished(exit: Exit) -> Exit {
+    match exit {
+        Exit::Success if FAILED.load(Ordering::Relaxed) => Exit::BadNews,
+        exit => exit,
+    }
 }
 
 /// The same, where it matters whether somebody reads it.

@@ -1,7 +1,6 @@
 //! What the status page needs of the configuration and of the store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::any_sink;
 use super::context::IoContext;
@@ -53,9 +52,6 @@ async fn console(
     (!region.is_empty()).then(|| account::console(vpn, &region).url)
 }
 
-/// Of a tunnel that has not changed since the period began, an earlier change says what was so. One of before this is not looked for.
-const LOOK_BACK: Duration = Duration::from_secs(31 * 24 * 60 * 60);
-
 /// More entries than this are not read: a site of hundreds of connections that all flap has no strips then.
 const ENTRIES_MAX: usize = 200_000;
 
@@ -66,8 +62,8 @@ pub fn history(store: Store) -> Arc<History> {
 
 async fn read(store: Store, wanted: Wanted) -> Result<Vec<Entry>, String> {
     let Wanted { period, vpn, minutes } = wanted;
-    let since = if minutes { period.from } else { period.from - LOOK_BACK };
-    let mut recalling = store.recall(history::Wanted { since, until: None, minutes });
+    let mut recalling =
+        store.recall(history::Wanted { since: period.from, until: Some(period.until), minutes });
     let is_wanted = |entry: &Entry| match entry {
         Entry::Watched(_) => true,
         Entry::Change { tunnel, .. } | Entry::Minute(Minute { tunnel, .. }) => {

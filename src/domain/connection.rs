@@ -378,13 +378,13 @@ impl Connection {
                     same
                 }
                 changed => {
-                    changed.inspect(|tunnel| tunnel.retire(fx));
+                    changed.inspect(|tunnel| tunnel.leave(tunnel_plan.is_used(), now, fx));
                     Tunnel::new(Arc::clone(tunnel_plan), plan.probe, anchor, remembered, self.here, now, fx)
                 }
             };
             self.tunnels.push(tunnel);
         }
-        before.values().for_each(|tunnel| tunnel.retire(fx));
+        before.values().for_each(|tunnel| tunnel.leave(false, now, fx));
         self.plan = plan;
         self.site = site;
         self.anchor = anchor;
@@ -408,7 +408,7 @@ impl Connection {
 
     /// Stops watching; returns the incidents that were open.
     pub fn unwatch(&mut self, now: Now, fx: &mut Effects) -> Vec<Arc<Incident>> {
-        self.tunnels.iter().for_each(|tunnel| tunnel.retire(fx));
+        self.tunnels.iter().for_each(|tunnel| tunnel.leave(false, now, fx));
         self.kinds.iter_mut().filter_map(|kind| kind.unwatch(now, fx)).collect()
     }
 

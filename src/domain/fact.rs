@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::board::Incident;
-use super::cause::Diagnosis;
+use super::cause::{Cause, Diagnosis};
 use super::event::SeenUp;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, End, Kind, SourceId, TunnelId, VpnId};
@@ -106,6 +106,18 @@ pub enum Fact {
         from: Option<SilenceId>,
         /// The silence since.
         to: Option<SilenceId>,
+        /// When.
+        at: Now,
+    },
+    /// A tunnel left the configuration, came out of use, or is watched afresh, because its route changed or it came into use: what
+    /// was so of it is so no longer.
+    TunnelLeft {
+        /// The tunnel.
+        tunnel: TunnelId,
+        /// What was so until then.
+        was: TunnelWas,
+        /// Whether it is watched afresh from here on: then its first changes are from how a tunnel begins, as at the start of a run.
+        afresh: bool,
         /// When.
         at: Now,
     },
@@ -219,6 +231,21 @@ pub enum Fact {
         /// The start of the minute.
         minute: Stamp,
     },
+}
+
+/// What was so of a tunnel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TunnelWas {
+    /// What our end said.
+    pub local: Verdict,
+    /// What AWS said.
+    pub aws: Verdict,
+    /// Both together.
+    pub assessment: Assessment,
+    /// Why it did not work; `None` where nothing was wrong.
+    pub cause: Option<Cause>,
+    /// The silence that covered it.
+    pub silenced: Option<SilenceId>,
 }
 
 /// What happened to an incident.

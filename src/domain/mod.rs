@@ -21,6 +21,7 @@ pub mod downs;
 pub mod echo;
 pub mod event;
 pub mod fact;
+pub mod holding;
 pub mod incident;
 pub mod loss;
 pub mod maintenance;

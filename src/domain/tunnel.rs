@@ -14,7 +14,7 @@ use super::check::{Before, Check};
 use super::condition::{Truth, TunnelTruth};
 use super::downs::Downs;
 use super::event::{Reading, Remembered, SeenUp, TunnelData};
-use super::fact::{Effects, Fact};
+use super::fact::{Effects, Fact, TunnelWas};
 use super::loss::LossWindow;
 use super::maintenance::MaintenanceState;
 use super::names::{CheckId, CheckKind, End, Role, Routing, SourceId, SourceKind};
@@ -533,8 +533,20 @@ impl Tunnel {
         }
     }
 
-    /// Closes its checks, because it is no longer watched.
-    pub fn retire(&self, fx: &mut Effects) {
+    /// It is no longer watched, or watched `afresh`: closes its checks, and reports what was so until now.
+    pub fn leave(&self, afresh: bool, at: Now, fx: &mut Effects) {
+        self.retire_checks(fx);
+        let was = TunnelWas {
+            local: self.local.verdict,
+            aws: self.aws().verdict,
+            assessment: self.assessment,
+            cause: self.diagnosis.as_ref().map(|diagnosis| diagnosis.cause),
+            silenced: self.silenced,
+        };
+        fx.facts.push_back(Fact::TunnelLeft { tunnel: self.plan.id.clone(), was, afresh, at });
+    }
+
+    fn retire_checks(&self, fx: &mut Effects) {
         self.checks.iter().for_each(|check| check.retire(fx));
     }
 
@@ -668,7 +680,7 @@ impl Tunnel {
             }
             (Role::Active | Role::Standby, false, false) => {
                 self.before.extend(self.checks.iter().map(|check| (check.id().kind, check.before())));
-                self.retire(fx);
+                self.retire_checks(fx);
                 self.checks.clear();
                 self.loss = LossWindow::since(now.mono);
                 self.stopped = None;

@@ -1,8 +1,9 @@
 //! What the store remembers of the past, for reports and the status page.
 //!
-//! An entry says what changed and what was so before. So the state at the beginning of a period needs no entry of before it: it is
-//! what the first entry in the period changed *from*, or what is so now. Where one entry's `from` is not the `to` of the one before,
-//! something was not recorded, and nobody knows what was so in between.
+//! An entry says what changed and what was so before. The state at the beginning of a period is what the first entry in it changed
+//! *from*; where nothing changed in it, what the newest one before it changed *to*, or what is so now. So each part of the past begins
+//! with the newest change before it of each tunnel and kind. Where one entry's `from` is not the `to` of the one before, something was
+//! not recorded, and nobody knows what was so in between.
 //!
 //! A run of the daemon begins with everything unknown, blind, without a cause and not silenced, and its first changes are
 //! from there. So the first change of a run says nothing of the time before it, which lies outside every [`Period`] of watching; a
@@ -12,6 +13,7 @@ mod present;
 mod recalled;
 mod said;
 mod spans;
+mod state;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +28,8 @@ use crate::domain::verdict::Assessment;
 pub use self::present::{Present, TunnelNow};
 pub use self::recalled::{Carries, Happened, Recalled, TunnelThen, What};
 pub use self::said::Said;
-pub use self::spans::{Span, Spans, State};
+pub use self::spans::{Span, Spans};
+pub use self::state::State;
 
 /// Which part of the past is wanted: from a time until now, or until a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +47,7 @@ pub struct Wanted {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry {
     /// The daemon watched. What is in no such period was not observed.
-    Watched(Period),
+    Watched(Watch),
     /// Something about a tunnel changed.
     Change {
         /// When.
@@ -76,6 +79,22 @@ pub struct Period {
     pub from: Stamp,
     /// The first moment after it.
     pub until: Stamp,
+}
+
+/// A time in which the daemon watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watch {
+    /// When.
+    pub period: Period,
+    /// Since when every change is recorded: the beginning of the run, or the end of a time of which something was lost. Never later
+    /// than the period; earlier where the host slept, or older changes were removed. So what was so then goes on. `None`: not known.
+    pub recorded_since: Option<Stamp>,
+}
+
+impl From<Period> for Watch {
+    fn from(period: Period) -> Self {
+        Self { period, recorded_since: None }
+    }
 }
 
 /// A change of one tunnel.
@@ -110,6 +129,13 @@ pub enum Change {
         from: Option<SilenceId>,
         /// Since.
         to: Option<SilenceId>,
+    },
+    /// It left the configuration or came out of use, or is watched afresh: over another route, or because it came into use.
+    Left {
+        /// What was so until then.
+        was: State,
+        /// Whether it is watched from here on, as at the start of a run. Otherwise it is not watched.
+        afresh: bool,
     },
 }
 

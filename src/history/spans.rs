@@ -7,7 +7,9 @@
 //! | it lies before the first change in a period of watching | what that change was *from* |
 //! | it lies after a change whose `to` is the next one's `from`, or that has no next one | that `to` |
 //! | it lies between changes that do not follow from each other | unobserved |
-//! | it lies in a period without changes, between a change's `to` and an equal `from`, or before a `from` that is not how a run begins | that |
+//! | it lies after the tunnel left the configuration or came out of use, and before its next change | unobserved |
+//! | it lies in a period without changes, and everything is recorded since a change before it, or until one after it | that one's `to` or `from`; of two that do not follow from each other, unobserved |
+//! | it lies in another period without changes, between a change's `to` and an equal `from`, or before a `from` that is not how a run begins | that |
 //! | it lies in the period of the present, and nothing has changed in it | as it is now |
 //! | it lies in a period in which a run begins, of which this end has recorded nothing, but the other has | as a run begins: unknown |
 //! | it lies in another period in which nothing changed | unobserved |
@@ -17,7 +19,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Change, Entry, Period, Present, Said, TunnelNow};
+use super::{Change, Entry, Period, Present, Said, State, TunnelNow, Watch};
 use crate::domain::cause::Cause;
 use crate::domain::names::{End, TunnelId};
 use crate::domain::silence::SilenceId;
@@ -43,21 +45,6 @@ pub struct Span {
     pub state: Option<State>,
 }
 
-/// What was so of a tunnel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
-    /// What our end said.
-    pub local: Said,
-    /// What AWS said, as far as we knew.
-    pub aws: Said,
-    /// Both together.
-    pub assessment: Assessment,
-    /// Why it did not work; `None` where nothing was wrong, or where that was not recorded.
-    pub cause: Option<Cause>,
-    /// The silence that covered it.
-    pub silence: Option<SilenceId>,
-}
-
 impl Period {
     /// How long it is; zero if its end lies before its beginning.
     pub fn length(&self) -> Duration {
@@ -79,9 +66,11 @@ impl Spans {
         let mut changes: BTreeMap<&TunnelId, Vec<(Stamp, &Change)>> = BTreeMap::new();
         for entry in entries {
             match entry {
-                Entry::Watched(run) => {
-                    let until = watched.entry(run.from).or_insert(run.until);
-                    *until = run.until.max(*until);
+                Entry::Watched(Watch { period, recorded_since }) => {
+                    let (until, since) =
+                        watched.entry(period.from).or_insert((period.until, *recorded_since));
+                    *until = period.until.max(*until);
+                    *since = (*since).max(*recorded_since);
                 }
                 Entry::Change { at, tunnel, change } => {
                     changes.entry(tunnel).or_default().push((*at, change));
@@ -131,6 +120,10 @@ struct Run {
     next: Option<Stamp>,
     /// Whether it begins where the period does.
     is_whole: bool,
+    /// Since when every change is recorded, where that is known …
+    since: Option<Stamp>,
+    /// … and until when: where another recording begins.
+    recorded_until: Option<Stamp>,
     /// Whether it lasts.
     running: bool,
 }
@@ -145,9 +138,9 @@ impl Run {
 }
 
 /// What belongs to one run alone, oldest first.
-fn runs(watched: &BTreeMap<Stamp, Stamp>) -> Vec<Run> {
+fn runs(watched: &BTreeMap<Stamp, (Stamp, Option<Stamp>)>) -> Vec<Run> {
     let mut edges: Vec<(Stamp, i32)> = Vec::with_capacity(watched.len() * 2);
-    for (from, until) in watched.iter().filter(|(from, until)| from < until) {
+    for (from, (until, _)) in watched.iter().filter(|(from, (until, _))| *from < until) {
         edges.extend([(*from, 1), (*until, -1)]);
     }
     edges.sort_unstable();
@@ -156,8 +149,15 @@ fn runs(watched: &BTreeMap<Stamp, Stamp>) -> Vec<Run> {
         if let Some(from) = begun.filter(|from| *from < at)
             && covered == 1
         {
-            let period = Period { from, until: at };
-            runs.push(Run { period, next: None, is_whole: watched.contains_key(&from), running: false });
+            let mut before = watched.range(..=from).rev();
+            runs.push(Run {
+                period: Period { from, until: at },
+                next: None,
+                is_whole: watched.contains_key(&from),
+                since: before.find(|(_, (until, _))| *until > from).and_then(|(_, (_, since))| *since),
+                recorded_until: None,
+                running: false,
+            });
         }
         // What comes from here on is of two runs, and says nothing of the one before.
         if let Some(last) = runs.last_mut().filter(|_| covered == 1 && step > 0) {
@@ -169,6 +169,14 @@ fn runs(watched: &BTreeMap<Stamp, Stamp>) -> Vec<Run> {
     let begins: Vec<Stamp> = runs.iter().skip(1).map(|run| run.period.from).collect();
     for (run, next) in runs.iter_mut().zip(begins) {
         run.next = Some(run.next.map_or(next, |own| own.min(next)));
+    }
+    let mut later: Option<Run> = None;
+    for run in runs.iter_mut().rev() {
+        run.recorded_until = later.and_then(|later| match later.since == run.since {
+            true => later.recorded_until,
+            false => Some(later.period.from),
+        });
+        later = Some(*run);
     }
     runs
 }
@@ -225,6 +233,9 @@ impl Sequence {
 /// One thing that changes, over one run: since when it was what, oldest first; `None` where that is not recorded.
 type Track<T> = Vec<(Stamp, Option<T>)>;
 
+/// When something changed, what was so before, and what since; `None`: it is not watched.
+type Step<T> = (Stamp, Option<T>, Option<T>);
+
 /// A change, or several at one moment: what was so before, and since.
 #[derive(Debug, Clone, Copy)]
 struct Link<T> {
@@ -253,13 +264,46 @@ impl Chains {
     fn of(changes: &[(Stamp, &Change)], runs: &[Run], now: Now<'_>) -> Self {
         let (mut local, mut aws, mut assessment) = (Vec::new(), Vec::new(), Vec::new());
         let (mut cause, mut silence) = (Vec::new(), Vec::new());
-        for (at, change) in runs.iter().flat_map(|run| run.part_of(changes, |(at, _)| *at)) {
-            match change {
-                Change::Verdict { end: End::Local, from, to } => local.push((*at, *from, *to)),
-                Change::Verdict { end: End::Aws, from, to } => aws.push((*at, *from, *to)),
-                Change::Assessment { from, to } => assessment.push((*at, *from, *to)),
-                Change::Cause { from, to } => cause.push((*at, *from, *to)),
-                Change::Silenced { from, to } => silence.push((*at, *from, *to)),
+        // What is older than all that was watched may be the last change before that.
+        let early = runs.first().map_or(0, |run| changes.partition_point(|(at, _)| *at < run.period.from));
+        let early = changes.get(..early).unwrap_or_default();
+        let in_runs = runs.iter().map(|run| run.part_of(changes, |(at, _)| *at));
+        for part in [early].into_iter().chain(in_runs) {
+            // It left in this run, and since then has not changed.
+            let (mut aws_gone, mut both_gone) = (false, false);
+            for (at, change) in part {
+                match change {
+                    Change::Verdict { end: End::Local, from, to } => {
+                        local.push((*at, Some(*from), Some(*to)));
+                        // It is back.
+                        if std::mem::take(&mut aws_gone) {
+                            aws.push((*at, None, Some(Said::Unknown)));
+                        }
+                        if std::mem::take(&mut both_gone) {
+                            assessment.push((*at, None, Some(Assessment::Blind)));
+                        }
+                    }
+                    Change::Verdict { end: End::Aws, from, to } => {
+                        aws.push((*at, Some(*from), Some(*to)));
+                        aws_gone = false;
+                    }
+                    Change::Assessment { from, to } => {
+                        assessment.push((*at, Some(*from), Some(*to)));
+                        both_gone = false;
+                    }
+                    Change::Cause { from, to } => cause.push((*at, Some(*from), Some(*to))),
+                    Change::Silenced { from, to } => silence.push((*at, Some(*from), Some(*to))),
+                    Change::Left { was, afresh } => {
+                        let State { local: ours, aws: theirs, assessment: both, cause: why, silence: by } =
+                            *was;
+                        local.push((*at, Some(ours), afresh.then_some(Said::Unknown)));
+                        aws.push((*at, Some(theirs), afresh.then_some(Said::Unknown)));
+                        assessment.push((*at, Some(both), afresh.then_some(Assessment::Blind)));
+                        cause.push((*at, Some(why), Some(None)));
+                        silence.push((*at, Some(by), Some(None)));
+                        (aws_gone, both_gone) = (!afresh, !afresh);
+                    }
+                }
             }
         }
         let mut local = Chain { links: links(&local), start: Said::Unknown };
@@ -276,7 +320,7 @@ impl Chains {
                 cause.anchor(now.at, Some(tunnel.cause));
                 silence.anchor(now.at, Some(tunnel.silenced));
             }
-            // What left the configuration is not watched since its last change.
+            // It left the configuration while the daemon did not run, or that was not recorded.
             None if running && !local.links.is_empty() => local.anchor(now.at, None),
             None if running && !aws.links.is_empty() => aws.anchor(now.at, None),
             Some(_) | None => {}
@@ -332,7 +376,18 @@ impl<T: Copy + Ord> Chain<T> {
     fn between(&self, run: Run) -> Option<T> {
         let next = self.links.partition_point(|link| link.at < run.period.from);
         let before = next.checked_sub(1).and_then(|last| self.links.get(last));
-        let next = self.links.get(next).and_then(|next| next.from)?;
+        let next = self.links.get(next);
+        if let Some(since) = run.since {
+            let before = before.filter(|link| since <= link.at);
+            let next = next.filter(|link| run.recorded_until.is_none_or(|until| link.at < until));
+            return match (before, next) {
+                (Some(before), Some(next)) => before.to.filter(|to| next.from == Some(*to)),
+                (Some(before), None) => before.to,
+                (None, Some(next)) => next.from,
+                (None, None) => None,
+            };
+        }
+        let next = next.and_then(|next| next.from)?;
         match before {
             Some(before) => (before.to == Some(next)).then_some(next),
             // A run that began later would begin otherwise.
@@ -401,21 +456,21 @@ impl<'a, T: Copy> Cursor<'a, T> {
 }
 
 /// Changes in the order of time, those of one moment as one.
-fn links<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Vec<Link<T>> {
+fn links<T: Copy + Ord>(changes: &[Step<T>]) -> Vec<Link<T>> {
     changes.chunk_by(|(a, ..), (b, ..)| a == b).filter_map(link).collect()
 }
 
 /// The changes of one moment, in whatever order they were: what is left more often than it is entered was so before. `None`: they end
 /// where they began, and say nothing of before and after.
-fn link<T: Copy + Ord>(changes: &[(Stamp, T, T)]) -> Option<Link<T>> {
+fn link<T: Copy + Ord>(changes: &[Step<T>]) -> Option<Link<T>> {
     let (at, ..) = changes.first()?;
-    let mut balance: BTreeMap<T, i64> = BTreeMap::new();
+    let mut balance: BTreeMap<Option<T>, i64> = BTreeMap::new();
     for (_, from, to) in changes {
         *balance.entry(*from).or_default() += 1;
         *balance.entry(*to).or_default() -= 1;
     }
     balance.retain(|_, count| *count != 0);
-    let one = |wanted: i64| balance.iter().find(|(_, count)| **count == wanted).map(|(so, _)| *so);
+    let one = |wanted: i64| balance.iter().find(|(_, count)| **count == wanted).and_then(|(so, _)| *so);
     match balance.len() {
         0 => None,
         2 => Some(Link { at: *at, from: one(1), to: one(-1) }),

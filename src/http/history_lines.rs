@@ -24,7 +24,8 @@ use crate::domain::silence::SilenceId;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
 use crate::history::{
-    Carries, Change, Entry, Happened, Minute, Period, Present, Recalled, Said, TunnelNow, TunnelThen, What,
+    Carries, Change, Entry, Happened, Minute, Period, Present, Recalled, Said, State, TunnelNow, TunnelThen,
+    Watch, What,
 };
 
 /// The shape that this release writes. It grows only where an older reader would misunderstand; new keys and entries do not count.
@@ -54,6 +55,8 @@ enum Line {
     Watched {
         from: String,
         until: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recorded_since: Option<String>,
     },
     Verdict {
         at: String,
@@ -83,6 +86,17 @@ enum Line {
         tunnel: IpAddr,
         from: Option<u32>,
         to: Option<u32>,
+    },
+    Left {
+        at: String,
+        vpn: String,
+        tunnel: IpAddr,
+        local: String,
+        aws: String,
+        assessment: String,
+        cause: Option<String>,
+        silenced: Option<u32>,
+        afresh: bool,
     },
     Incident(Box<IncidentLine>),
     Paged {
@@ -265,9 +279,11 @@ pub fn head(present: &Present, into: &mut String) {
 /// The line of an entry.
 pub fn entry(entry: &Entry, into: &mut String) {
     let line = match entry {
-        Entry::Watched(Period { from, until }) => {
-            Line::Watched { from: rfc3339(*from), until: rfc3339(*until) }
-        }
+        Entry::Watched(Watch { period: Period { from, until }, recorded_since }) => Line::Watched {
+            from: rfc3339(*from),
+            until: rfc3339(*until),
+            recorded_since: recorded_since.map(rfc3339),
+        },
         Entry::Change { at, tunnel, change } => {
             let (at, vpn, tunnel) = (rfc3339(*at), tunnel.vpn.to_string(), tunnel.outside_ip);
             match change {
@@ -288,6 +304,19 @@ pub fn entry(entry: &Entry, into: &mut String) {
                 }
                 Change::Silenced { from, to } => {
                     Line::Silenced { at, vpn, tunnel, from: from.map(|id| id.0), to: to.map(|id| id.0) }
+                }
+                Change::Left { was: State { local, aws, assessment, cause, silence }, afresh } => {
+                    Line::Left {
+                        at,
+                        vpn,
+                        tunnel,
+                        local: local.as_str().to_owned(),
+                        aws: aws.as_str().to_owned(),
+                        assessment: assessment_word(*assessment).to_owned(),
+                        cause: cause.map(cause_word),
+                        silenced: silence.map(|id| id.0),
+                        afresh: *afresh,
+                    }
                 }
             }
         }
@@ -601,8 +630,10 @@ impl Line {
                 cause: why.as_deref().map(cause).transpose()?,
                 silenced: silenced.map(SilenceId),
             }))),
-            Self::Watched { from, until } => {
-                Ok(Read::Entry(Entry::Watched(Period { from: stamp(&from)?, until: stamp(&until)? })))
+            Self::Watched { from, until, recorded_since } => {
+                let period = Period { from: stamp(&from)?, until: stamp(&until)? };
+                let recorded_since = recorded_since.as_deref().map(stamp).transpose()?;
+                Ok(Read::Entry(Entry::Watched(Watch { period, recorded_since })))
             }
             Self::Verdict { at, vpn, tunnel, end: of, from, to } => {
                 let (from, to) = (said(&from)?, said(&to)?);
@@ -620,6 +651,16 @@ impl Line {
             Self::Silenced { at, vpn, tunnel, from, to } => {
                 let (from, to) = (from.map(SilenceId), to.map(SilenceId));
                 change(&at, vpn, tunnel, Change::Silenced { from, to })
+            }
+            Self::Left { at, vpn, tunnel, local, aws, assessment: says, cause: why, silenced, afresh } => {
+                let was = State {
+                    local: said(&local)?,
+                    aws: said(&aws)?,
+                    assessment: assessment(&says)?,
+                    cause: why.as_deref().map(cause).transpose()?,
+                    silence: silenced.map(SilenceId),
+                };
+                change(&at, vpn, tunnel, Change::Left { was, afresh })
             }
             Self::Incident(incident) => Ok(Read::Entry(Entry::Incident(Arc::new(incident.read()?)))),
             Self::Paged { incident, sink, at } => Ok(Read::Entry(Entry::Paged {

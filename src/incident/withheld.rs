@@ -17,103 +17,42 @@
 //! When the parent's incident is over before the core has released the child, where this sink took that incident, the child is still
 //! held: it is coming back, and a page about what works again helps nobody. The core releases it as soon as it is known to last.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-use crate::domain::board::{Board, Incident, IncidentState, Withheld};
-use crate::domain::names::Kind;
+use crate::domain::board::{Board, Incident};
+use crate::domain::holding::{Holding, Known};
 use crate::domain::plan::SinkPlan;
-use crate::domain::scope::{ParentId, ParentKind, Scope};
 
 /// The parents' incidents that a sink takes.
 #[derive(Debug)]
-pub(super) struct Withholding<'a> {
-    sink: &'a SinkPlan,
-    parents: BTreeMap<&'a ParentId, Vec<&'a Arc<Incident>>>,
-    /// Those with an open incident that the sink does not take.
-    open_elsewhere: BTreeSet<&'a ParentId>,
-}
+pub(super) struct Withholding<'a>(Holding<'a>);
 
 impl<'a> Withholding<'a> {
     /// Those on this Board.
     pub(super) fn new(board: &'a Board, sink: &'a SinkPlan) -> Self {
-        let mut parents: BTreeMap<&ParentId, Vec<&Arc<Incident>>> = BTreeMap::new();
-        let mut open_elsewhere = BTreeSet::new();
-        for incident in &board.incidents {
-            let Scope::Parent(parent) = &incident.id.scope else { continue };
-            if sink.takes(&incident.id.scope, incident.id.kind) {
-                parents.entry(parent).or_default().push(incident);
-            } else if incident.is_open() {
-                open_elsewhere.insert(parent);
-            }
-        }
-        Self { sink, parents, open_elsewhere }
+        let known = board.incidents.iter().map(|incident| Known {
+            scope: &incident.id.scope,
+            kind: incident.id.kind,
+            is_open: incident.is_open(),
+            found_at: incident.found_at.as_ref(),
+            withheld: incident.withheld.as_ref(),
+        });
+        Self(Holding::new(known, sink))
     }
 
     /// Whether no record of the incident may be created for now.
     pub(super) fn holds(&self, incident: &Incident) -> bool {
-        match &incident.withheld {
-            None => false,
-            Some(Withheld::Silenced(_)) => true,
-            Some(Withheld::Explained(parent)) => {
-                if self.is_open(parent) {
-                    self.explains(parent, ParentKind::ALL.len())
-                } else {
-                    self.took(parent, incident)
-                }
-            }
-        }
-    }
-
-    /// Whether an incident of this parent that the sink takes goes on, wherever its record is.
-    fn is_open(&self, parent: &ParentId) -> bool {
-        self.parents.get(parent).into_iter().flatten().any(|incident| incident.is_open())
-    }
-
-    /// Whether people have the page of this parent from this sink, or get it, or it is silenced.
-    fn explains(&self, parent: &ParentId, steps: usize) -> bool {
-        let at_the_top = |incident: &Incident| match &incident.withheld {
-            None | Some(Withheld::Silenced(_)) => true,
-            // Where that one is not here, this one is not held back.
-            Some(Withheld::Explained(above)) => {
-                self.open(above).next().is_none() || (steps > 0 && self.explains(above, steps - 1))
-            }
-        };
-        self.open(parent).any(|incident| at_the_top(incident))
-    }
-
-    /// The open incidents of a parent of which this sink has a record, or may create one.
-    fn open(&self, parent: &ParentId) -> impl Iterator<Item = &Arc<Incident>> {
-        let is_here = |incident: &&&Arc<Incident>| {
-            incident.state == IncidentState::Open
-                && incident.found_at.as_ref().is_none_or(|sink| *sink == self.sink.id)
-        };
-        self.parents.get(parent).into_iter().flatten().filter(is_here).copied()
-    }
-
-    /// Whether the parent's incident, which is over, came to this sink. Where another one is open, that is not what explains; where it
-    /// is one that this sink does not take, nobody is paged for it here. Once it has left the Board its kind is not known: a
-    /// group's may have been any, as its `redundancy_lost` explains what is worse; another parent's was at least as bad as the child.
-    fn took(&self, parent: &ParentId, child: &Incident) -> bool {
-        if self.open_elsewhere.contains(parent) {
-            return false;
-        }
-        let scope = Scope::Parent(parent.clone());
-        let takes = |kind| self.sink.takes(&scope, kind);
-        self.parents.contains_key(parent)
-            || match parent.kind {
-                ParentKind::Group => [Kind::Outage, Kind::RedundancyLost].into_iter().all(takes),
-                ParentKind::Uplink | ParentKind::Site => {
-                    Kind::ALL.into_iter().filter(|kind| *kind <= child.id.kind).all(takes)
-                }
-            }
+        self.0.holds(incident.id.kind, incident.withheld.as_ref())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
     use super::*;
-    use crate::domain::names::SinkId;
+    use crate::domain::board::{IncidentState, Withheld};
+    use crate::domain::names::{Kind, SinkId};
+    use crate::domain::scope::ParentKind;
     use crate::domain::silence::SilenceId;
     use crate::domain::time::{Now, Stamp};
     use crate::incident::reconcile::world::{parent, parent_story, settings, story};

@@ -16,13 +16,14 @@ use tokio::time;
 use super::input::{Input, Links};
 use super::past::{History, Reader};
 use super::template::{Template, policy};
-use super::view::{CHARTED_MAX, PageView, present};
+use super::view::{CHARTED_MAX, PageView};
 use crate::clock;
 use crate::domain::maintenance::MaintenanceState;
 use crate::domain::status::{Status, TunnelStatus};
 use crate::domain::time::{Moment, Now};
 use crate::domain::verdict::Evidence;
 use crate::health::overview::{OpenProblem, ShownProblems};
+use crate::history::Present;
 use crate::http::pages::{Pages, Rendered, Subject};
 use crate::http::routes::About;
 use crate::records::Records;
@@ -131,7 +132,7 @@ impl StatusPages {
                 None => return Ok(None),
             },
         };
-        let past = self.past.read(vpn, minutes, present(&status), (self.sources.now)()).await;
+        let past = self.past.read(vpn, minutes, Present::of(&status), (self.sources.now)()).await;
         let problems = Arc::clone(&self.sources.problems.borrow());
         let (about, links) = (self.sources.about.borrow().clone(), Arc::clone(&self.sources.links.borrow()));
         let input = Input {

@@ -27,9 +27,6 @@ const CHANGES_KEPT_FOR: Duration = Duration::from_secs(3);
 /// … and minutes, of which there are a thousand times as many, for this long: a point of a chart is five of them.
 const MINUTES_KEPT_FOR: Duration = Duration::from_secs(60);
 
-/// The time of watching that goes on is recorded at least this often.
-const RECORDED_WITHIN: Duration = Duration::from_secs(120);
-
 /// Different questions whose answers are kept: `/` and the pages of some connections.
 const KEPT_MAX: usize = 8;
 
@@ -183,7 +180,6 @@ impl Past {
                 Entry::Incident(_) | Entry::Paged { .. } => {}
             }
         }
-        rest.extend(watched_until_now(&rest, present.at).map(Entry::Watched));
         let changes = Changes { period, present, entries: Arc::new(rest) };
         Self { changes: Some(changes), minutes: Arc::new(minutes) }
     }
@@ -195,16 +191,6 @@ impl Past {
     pub(super) fn minutes(&self, tunnel: &TunnelId) -> &[Minute] {
         self.minutes.get(tunnel).map_or(&[], Vec::as_slice)
     }
-}
-
-/// The time of watching that goes on, up to `now`: its end is recorded once a minute, and a status of now is newer.
-fn watched_until_now(entries: &[Entry], now: Stamp) -> Option<Period> {
-    let watched = entries.iter().filter_map(|entry| match entry {
-        Entry::Watched(period) => Some(*period),
-        Entry::Change { .. } | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
-    });
-    let last = watched.max_by_key(|period| period.until)?;
-    (last.until < now && last.until + RECORDED_WITHIN >= now).then_some(Period { until: now, ..last })
 }
 
 /// The period in question, ending now.
@@ -291,17 +277,6 @@ mod tests {
             assert!(reader.ask(question, &present, fixture::after(0)).is_some() == (number < KEPT_MAX));
         }
         assert_eq!(asked.load(Ordering::Relaxed), KEPT_MAX);
-    }
-
-    #[test]
-    fn the_time_of_watching_goes_on_until_the_present_if_its_record_is_fresh() {
-        let at = |seconds| fixture::after(seconds).wall;
-        let watched = |until| Entry::Watched(Period { from: at(0), until: at(until) });
-        let ends = |entries: &[Entry], now| watched_until_now(entries, at(now)).map(|period| period.until);
-        assert_eq!(ends(&[watched(10), watched(60)], 119), Some(at(119)));
-        assert_eq!(ends(&[watched(60)], 60), None, "it is recorded");
-        assert_eq!(ends(&[watched(60)], 181), None, "another run's");
-        assert_eq!(ends(&[], 60), None);
     }
 
     #[tokio::test]

@@ -21,11 +21,10 @@ use crate::clock::rfc3339;
 use crate::domain::board::Incident;
 use crate::domain::names::VpnId;
 use crate::domain::silence::SilenceScope;
-use crate::domain::status::{Status, TunnelStatus, VpnStatus};
+use crate::domain::status::{Status, VpnStatus};
 use crate::health::readiness::stuck;
 use crate::health::silenced::Silenced;
 use crate::history::Spans;
-use crate::history::{Present, TunnelNow};
 use crate::http::status_json::StatusJson;
 use crate::http::summary::{self, Level};
 
@@ -199,27 +198,6 @@ fn covers(of: &SilenceScope, vpn: &VpnStatus, status: &Status) -> bool {
 fn spans(input: Input<'_>) -> Option<Spans> {
     let Changes { period, present, entries } = input.past.changes.as_ref()?;
     Some(Spans::of(entries.iter(), present, *period))
-}
-
-/// What is so now, for the end of the past.
-pub(super) fn present(status: &Status) -> Present {
-    let now = |vpn: &VpnStatus, tunnel: &TunnelStatus| TunnelNow {
-        id: tunnel.id.clone(),
-        vpn_name: vpn.name.clone(),
-        name: tunnel.name.clone(),
-        role: tunnel.role,
-        local: tunnel.local.verdict.into(),
-        aws: tunnel.aws.verdict.into(),
-        assessment: tunnel.assessment,
-        cause: tunnel.diagnosis.as_ref().map(|diagnosis| diagnosis.cause),
-        silenced: tunnel.silenced,
-    };
-    let tunnels = status.vpns.iter().flat_map(|vpn| vpn.tunnels.iter().map(move |tunnel| (vpn, tunnel)));
-    Present {
-        at: status.at.wall,
-        site: status.site.clone(),
-        tunnels: tunnels.map(|(vpn, tunnel)| now(vpn, tunnel)).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -183,6 +183,7 @@ impl Feed {
             | Fact::CauseChanged { .. }
             | Fact::QualityChanged { .. }
             | Fact::SilencedChanged { .. }
+            | Fact::TunnelLeft { .. }
             | Fact::Watched { .. }
             | Fact::SeenUp(_)
             | Fact::ParentChanged { .. }

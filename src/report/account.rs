@@ -110,13 +110,13 @@ pub struct Happening {
     pub outage: Outage,
     /// Since when packets had not passed, by the incident; never later than the outage.
     pub stopped: Option<Stamp>,
-    /// The incident about it: of several the gravest.
+    /// The incident about it: the first that opened in it, or else the gravest that was open.
     pub incident: Option<IncidentId>,
     /// Why that one has no record, if so.
     pub withheld: Option<Withheld>,
-    /// The first page about it, by that incident or one of what explains it.
+    /// The first page since it began, by an incident of the connection or of what explains it.
     pub page: Option<Paged>,
-    /// When the incident was resolved.
+    /// When the first incident about it was over that was not over before it.
     pub resolved: Option<Stamp>,
 }
 
@@ -308,43 +308,62 @@ impl<'a> Index<'a> {
             Subject::Tunnel { .. } => &[Kind::Outage, Kind::RedundancyLost, Kind::OneSided],
         };
         let scope = Scope::Connection(subject.vpn().clone());
-        let about: Vec<_> = kinds.iter().filter_map(|kind| self.at(&scope, *kind, &outage)).collect();
-        // Packets stopped while both ends still said Up, and not in an earlier outage. An incident of the connection begins when the
-        // last of its tunnels stops: of another tunnel it says nothing.
+        let about: Vec<_> = kinds.iter().flat_map(|kind| self.during(&scope, *kind, &outage)).collect();
+        // Packets stopped while both ends still said Up, and not in an earlier outage. An incident that was open before began with
+        // another tunnel.
         let noticed = [Some(outage.from), outage.local, outage.aws].into_iter().flatten().min();
-        let stopped = about.iter().map(|incident| incident.began).filter(|began| {
+        let opened_in = about.iter().filter(|incident| outage.from <= incident.id.opened);
+        let stopped = opened_in.map(|incident| incident.began).filter(|began| {
             noticed.is_some_and(|noticed| *began <= noticed)
                 && outage.up_since.is_some_and(|up_since| up_since <= *began)
         });
-        let stopped = stopped.max();
-        let gravest = about.first().copied();
-        let page = about.iter().filter_map(|incident| self.page(incident, &outage)).min();
+        let stopped: Option<Stamp> = stopped.max();
+        let base = stopped.unwrap_or(outage.from);
+        // One that was open before is about another outage: of the other tunnel, or an earlier one.
+        let opened_since = |at: Stamp| {
+            let opened = about.iter().filter(move |incident| at <= incident.id.opened);
+            opened.min_by_key(|incident| incident.id.opened).copied()
+        };
+        let its_own = opened_since(outage.from).or_else(|| opened_since(base));
+        let its_own = its_own.or_else(|| about.first().copied());
+        let pages = about.iter().filter_map(|incident| self.page(incident, &outage, base));
+        // The other tunnel's may be over while this outage goes on, or go on after it.
+        let ends =
+            about.iter().filter_map(|incident| incident.ended()).filter(|ended| outage.until <= *ended);
         Happening {
             stopped,
-            incident: gravest.map(|incident| incident.id.clone()),
-            withheld: gravest.and_then(|incident| incident.withheld.clone()),
-            page,
-            resolved: gravest.and_then(|incident| incident.ended()),
+            incident: its_own.map(|incident| incident.id.clone()),
+            withheld: its_own.and_then(|incident| incident.withheld.clone()),
+            page: pages.min(),
+            resolved: ends.min(),
             outage,
         }
     }
 
-    /// The first page of an incident, or of what explains it.
-    fn page(&self, incident: &Recalled, outage: &Outage) -> Option<Paged> {
+    /// The first page of an incident, or of what explains it, since `base`. One before that was about something else.
+    fn page(&self, incident: &Recalled, outage: &Outage, base: Stamp) -> Option<Paged> {
+        let first = |id: &IncidentId| self.paging.first(id);
         let by_parent = || {
             let Some(Withheld::Explained(parent)) = &incident.withheld else { return None };
             let scope = Scope::Parent(parent.clone());
-            let parents = Kind::ALL.into_iter().filter_map(|kind| self.at(&scope, kind, outage));
-            parents.filter_map(|parent| self.paging.first(&parent.id)).min()
+            let parents = Kind::ALL.into_iter().flat_map(|kind| self.during(&scope, kind, outage));
+            parents.filter_map(|parent| first(&parent.id)).filter(|page| base <= page.at).min()
         };
-        self.paging.first(&incident.id).or_else(by_parent)
+        first(&incident.id).map_or_else(by_parent, |page| Some(page).filter(|page| base <= page.at))
     }
 
-    /// The incident of this kind that was open in the outage: of several the first.
-    fn at(&self, scope: &Scope, kind: Kind, outage: &Outage) -> Option<&'a Arc<Recalled>> {
-        let incidents = self.by_kind.get(&(scope, kind))?;
+    /// The incidents of this kind that were open in the outage, oldest first.
+    fn during(
+        &self,
+        scope: &Scope,
+        kind: Kind,
+        outage: &Outage,
+    ) -> impl Iterator<Item = &'a Arc<Recalled>> + use<'a> {
+        let incidents = self.by_kind.get(&(scope, kind)).map_or(&[][..], Vec::as_slice);
         let ended = |incident: &Recalled| incident.ended().unwrap_or(self.now);
         let first = incidents.partition_point(|incident| ended(incident) <= outage.from);
-        incidents.get(first).copied().filter(|incident| incident.began < outage.until)
+        let until = outage.until;
+        let open: Vec<_> = incidents.iter().skip(first).take_while(|it| it.began < until).copied().collect();
+        open.into_iter()
     }
 }

@@ -17,7 +17,9 @@ use crate::domain::names::{End, Kind, TunnelId};
 use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
-use crate::history::{Carries, Entry, Happened, Period, Present, Recalled, Said, Spans, TunnelThen, What};
+use crate::history::{
+    Carries, Entry, Happened, Period, Present, Recalled, Said, Spans, TunnelThen, Watch, What,
+};
 
 /// What is left before the beginning and behind the end: a tenth of it, and at least this.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -265,7 +267,7 @@ fn timeline(
     }
     let within = |at: Stamp| at > shown.from && at < shown.until;
     for entry in entries {
-        if let Entry::Watched(Period { from, until }) = entry {
+        if let Entry::Watched(Watch { period: Period { from, until }, .. }) = entry {
             if within(*from) {
                 lines.push((*from, "daemon", "began to watch".to_owned()));
             }

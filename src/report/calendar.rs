@@ -30,6 +30,11 @@ impl Calendar {
         Self { zone }
     }
 
+    /// The zone.
+    pub const fn time_zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The zone's name, or its offset from UTC at this time.
     pub fn zone(&self, at: Stamp) -> String {
         self.zone.iana_name().map_or_else(|| self.format(at, "%Z"), str::to_owned)

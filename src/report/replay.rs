@@ -10,7 +10,8 @@ use super::page::{Block, Page, Table};
 use super::words::counted;
 use crate::catalogue::phrases::{parent_words, withheld_by};
 use crate::domain::board::Withheld;
-use crate::domain::names::{Kind, SinkId};
+use crate::domain::holding::{Holding, Known};
+use crate::domain::names::{Destination, Kind, SinkId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::scope::Scope;
 use crate::domain::time::Stamp;
@@ -33,12 +34,12 @@ pub enum Rules {
 pub enum Fate {
     /// It would have been sent.
     Sent {
-        /// When: as it opened, or when what held it back was over.
+        /// When by the first sink: as it opened, or when what held it back there was over.
         at: Stamp,
-        /// Where; empty where the sinks are not known.
+        /// Where; a sink that held it back to the end is not among them. Empty where the sinks are not known.
         sinks: Vec<SinkId>,
     },
-    /// It was held back until it was over, or is so still.
+    /// Every sink that takes it held it back until it was over, or does so still.
     HeldBack(Withheld),
     /// It was over when it became known.
     Missed,
@@ -63,16 +64,15 @@ impl Fate {
 }
 
 impl Rules {
-    /// What would have become of an incident.
-    pub fn fate(&self, incident: &Recalled) -> Fate {
-        let (mut held, mut at) = (None, incident.id.opened);
+    /// What would have become of an incident, among all of that time.
+    pub fn fate(&self, incident: &Recalled, all: &[Arc<Recalled>]) -> Fate {
         for entry in &incident.timeline {
             match &entry.what {
                 What::Missed => return Fate::Missed,
                 What::Adopted { .. } => return Fate::Adopted,
-                What::Withheld { by } => held = Some(by.clone()),
-                What::Released => (held, at) = (None, entry.at),
-                What::Opened
+                What::Withheld { .. }
+                | What::Released
+                | What::Opened
                 | What::Confirmed
                 | What::Verdict { .. }
                 | What::Assessment { .. }
@@ -86,27 +86,129 @@ impl Rules {
                 | What::HandedOver => {}
             }
         }
-        if let Some(by) = held {
-            return Fate::HeldBack(by);
-        }
-        let (scope, kind) = (&incident.id.scope, incident.id.kind);
-        match self {
-            Self::Default { .. } if Kind::BY_DEFAULT.contains(&kind) => Fate::Sent { at, sinks: Vec::new() },
-            Self::Default { .. } => Fate::NoSink,
-            Self::Sinks(sinks) => {
-                let takes = sinks.iter().filter(|sink| sink.takes(scope, kind));
-                let sinks: Vec<SinkId> = takes.map(|sink| sink.id.clone()).collect();
-                if sinks.is_empty() { Fate::NoSink } else { Fate::Sent { at, sinks } }
+        let by_default;
+        let (sinks, are_known) = match self {
+            Self::Sinks(sinks) => (sinks.as_slice(), true),
+            Self::Default { .. } => {
+                by_default = [default_sink()];
+                (by_default.as_slice(), false)
             }
+        };
+        let takes = |sink: &&SinkPlan| sink.takes(&incident.id.scope, incident.id.kind);
+        let withheld = withheld_of(incident);
+        let mut taken = false;
+        let mut sent: Vec<(Stamp, SinkId)> = Vec::new();
+        for sink in sinks.iter().filter(takes) {
+            taken = true;
+            sent.extend(sent_at(incident, &withheld, all, sink).map(|at| (at, sink.id.clone())));
+        }
+        let at = sent.iter().map(|(at, _)| *at).min();
+        match (at, withheld.last()) {
+            _ if !taken => Fate::NoSink,
+            (Some(at), _) => {
+                let sinks = sent.into_iter().filter(|_| are_known).map(|(_, sink)| sink).collect();
+                Fate::Sent { at, sinks }
+            }
+            (None, Some(held)) => Fate::HeldBack(held.by.clone()),
+            (None, None) => Fate::NoSink,
         }
     }
+}
+
+/// What a sink takes by default.
+fn default_sink() -> SinkPlan {
+    SinkPlan {
+        id: SinkId::new(""),
+        destination: Destination::new(""),
+        kinds: Kind::BY_DEFAULT.into_iter().collect(),
+        scopes: None,
+    }
+}
+
+/// A time in which something withheld an incident's record.
+struct Held {
+    by: Withheld,
+    from: Stamp,
+    /// `None`: until the incident was over, or still.
+    until: Option<Stamp>,
+}
+
+/// When an incident was withheld, oldest first.
+fn withheld_of(incident: &Recalled) -> Vec<Held> {
+    let mut all: Vec<Held> = Vec::new();
+    for entry in &incident.timeline {
+        let by = match &entry.what {
+            What::Withheld { by } => Some(by),
+            What::Released => None,
+            _ => continue,
+        };
+        if let Some(last) = all.last_mut() {
+            last.until.get_or_insert(entry.at);
+        }
+        all.extend(by.map(|by| Held { by: by.clone(), from: entry.at, until: None }));
+    }
+    all
+}
+
+/// When a sink would have sent an incident that it takes; `None`: it would have held it back to the end. As the daemon does, a sink
+/// holds back only what is silenced, or what an incident explains that it takes as well.
+fn sent_at(incident: &Recalled, withheld: &[Held], all: &[Arc<Recalled>], sink: &SinkPlan) -> Option<Stamp> {
+    let opened = incident.id.opened;
+    let Some(first) = withheld.first() else { return Some(opened) };
+    if first.from > opened {
+        return Some(opened);
+    }
+    for Held { by, from, until } in withheld {
+        // What holds it back may be over before the core has released it.
+        let mut moments: Vec<Stamp> =
+            all.iter().flat_map(|other| [Some(other.id.opened), other.ended()]).flatten().collect();
+        moments.retain(|at| from < at && until.is_none_or(|until| *at < until));
+        moments.push(*from);
+        moments.sort_unstable();
+        let is_over = |at: &Stamp| incident.ended().is_some_and(|ended| ended <= *at);
+        let held =
+            |at: &Stamp| Holding::new(known_at(all, *from, *at), sink).holds(incident.id.kind, Some(by));
+        if let Some(at) = moments.into_iter().find(|at| !is_over(at) && !held(at)) {
+            return Some(at);
+        }
+        // Another reason may follow at once.
+        let next = withheld.iter().any(|next| Some(next.from) == *until);
+        if let Some(until) = until.filter(|_| !next) {
+            return Some(until);
+        }
+    }
+    None
+}
+
+/// The incidents at a moment, with those that had been open since `from`.
+fn known_at(all: &[Arc<Recalled>], from: Stamp, at: Stamp) -> impl Iterator<Item = Known<'_>> {
+    let was_there = move |other: &&Arc<Recalled>| {
+        other.id.opened <= at && other.ended().is_none_or(|ended| from <= ended)
+    };
+    all.iter().filter(was_there).map(move |other| {
+        let by =
+            other.timeline.iter().take_while(|entry| entry.at <= at).fold(None, |by, entry| {
+                match &entry.what {
+                    What::Withheld { by } => Some(by),
+                    What::Released => None,
+                    _ => by,
+                }
+            });
+        Known {
+            scope: &other.id.scope,
+            kind: other.id.kind,
+            is_open: other.ended().is_none_or(|ended| at < ended),
+            found_at: other.found_at.as_ref(),
+            withheld: by,
+        }
+    })
 }
 
 /// The incidents that opened in the period, each with what would have become of it.
 pub fn replay<'a>(report: &'a Report, rules: &Rules) -> Vec<(&'a Arc<Recalled>, Fate)> {
     let Period { from, until } = report.period;
     let opened = report.incidents.iter().filter(|it| it.id.opened >= from && it.id.opened < until);
-    opened.map(|incident| (incident, rules.fate(incident))).collect()
+    opened.map(|incident| (incident, rules.fate(incident, &report.incidents))).collect()
 }
 
 /// The replay as a page.
@@ -179,6 +281,10 @@ fn weeks(found: &[(&Arc<Recalled>, Fate)], period: Period, calendar: &Calendar) 
     while day < period.until {
         weeks.entry(calendar.week(day)).or_default();
         day = day + DAY;
+    }
+    // The last one may have begun less than a day ago.
+    if period.from < period.until {
+        weeks.entry(calendar.week(period.until - std::time::Duration::from_millis(1))).or_default();
     }
     for (incident, fate) in found {
         let (sent, held) = weeks.entry(calendar.week(incident.id.opened)).or_default();

@@ -4,11 +4,16 @@ mod pages;
 mod properties;
 mod timeline;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::timeline::{Case, Line};
 use super::*;
-use crate::domain::names::Role;
+use crate::domain::board::{IncidentId, IncidentState};
+use crate::domain::names::{Kind, Role, SinkId};
+use crate::domain::scope::Scope;
+use crate::domain::time::Stamp;
+use crate::history::{Entry, Period, Recalled};
 
 const DOCS: &str = include_str!("../../docs/report.md");
 
@@ -112,4 +117,83 @@ fn an_outage_over_the_end_of_a_month_is_counted_in_both_and_found_once() {
     assert_eq!(down, [2, 3]);
     assert_eq!(account.outages.len(), 1);
     assert_eq!(account.outages[0].outage.lasted(), Duration::from_secs(300));
+}
+
+/// `redundancy_lost 3-11` opened in that minute and was over in this one, and was paged as it opened; so does `outage 7-`.
+fn incidents(cell: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for text in cell.split(", ").filter(|text| !text.is_empty()) {
+        let (kind, minutes) = text.split_once(' ').unwrap();
+        let (opened, ended) = minutes.split_once('-').unwrap();
+        let opened: usize = opened.parse().unwrap();
+        let kind = *Kind::ALL.iter().find(|it| it.as_str() == kind).unwrap();
+        let scope = Scope::Connection(timeline::tunnel(0).vpn);
+        let id = IncidentId { scope, kind, opened: timeline::at(opened) };
+        let state = match ended.parse() {
+            Ok(ended) => IncidentState::Resolved { at: timeline::at(ended) },
+            Err(_) => IncidentState::Open,
+        };
+        let at = id.opened;
+        entries.push(Entry::Paged { incident: id.clone(), sink: SinkId::new("chat"), at });
+        entries.push(Entry::Incident(Arc::new(Recalled {
+            began: id.opened,
+            id,
+            name: Arc::from("office"),
+            state,
+            found_at: None,
+            withheld: None,
+            related: None,
+            worsened: 0,
+            tunnels: Vec::new(),
+            timeline: Vec::new(),
+        })));
+    }
+    entries
+}
+
+#[test]
+fn every_outage_of_the_incidents_table_has_the_page_and_the_end_that_it_says() {
+    let rows = rows("| case | tunnel 1 | tunnel 2 | incidents |");
+    assert!(rows.len() >= 5, "the table was not found");
+    let mut wrong = Vec::new();
+    for row in rows {
+        let case = Case { lines: [line(&row[1], ""), line(&row[2], "")].into_iter().flatten().collect() };
+        let mut entries = case.entries();
+        entries.extend(incidents(&row[3]));
+        let asked = Asked { period: case.period(), parts: Vec::new(), vpn: None };
+        let report = Report::of(&entries, &case.present(), &asked).unwrap();
+        let words = |account: &Account| {
+            let of = |happening: &Happening| {
+                let after = |at: Option<Stamp>| {
+                    at.map_or_else(|| "-".to_owned(), |at| minutes(at.since(happening.base())).to_string())
+                };
+                let about = happening.incident.as_ref().map_or("none", |incident| incident.kind.as_str());
+                format!(
+                    "{about} {} {}",
+                    after(happening.page.as_ref().map(|page| page.at)),
+                    after(happening.resolved)
+                )
+            };
+            account.outages.iter().map(of).collect::<Vec<_>>().join("; ")
+        };
+        let tunnels: Vec<String> = report.accounts.iter().skip(1).map(words).collect();
+        if tunnels != row[4..4 + tunnels.len()] {
+            wrong.push(format!("{}: {tunnels:?}", row[0]));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_week_of_the_period_has_its_row() {
+    let at = |text: &str| Stamp::from_millis(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+    // From a Monday's last hour to the next Monday's noon.
+    let period = Period { from: at("2026-11-02T23:00:00Z"), until: at("2026-11-09T12:00:00Z") };
+    let report = timeline::always_up(period);
+    let calendar = Calendar::of(jiff::tz::TimeZone::UTC);
+    let page = text(&would_have_paged(&report, &Rules::Default { why: "No sinks".to_owned() }, &calendar));
+    for week in ["2026-W45", "2026-W46"] {
+        assert!(page.contains(week), "{week}: {page}");
+    }
+    assert!(!page.contains("2026-W47"), "{page}");
 }

@@ -24,7 +24,7 @@ use crate::domain::plan::RouteKey;
 use crate::domain::rollup::Rollup;
 use crate::domain::scope::Scope;
 use crate::domain::time::{Now, Stamp};
-use crate::history::Period;
+use crate::history::{Period, Watch};
 use crate::store::open::{self, OpenError, companions};
 
 pub(super) use self::found::Found;
@@ -355,15 +355,15 @@ fn write_seen_up(transaction: &Transaction<'_>, seen: &SeenUp) -> rusqlite::Resu
 
 /// Writes when the daemon watched. What the file says of later is of another date, or an earlier version of the same.
 fn write_watched(transaction: &Transaction<'_>, history: &History) -> rusqlite::Result<()> {
-    let Some(first) = history.watched.periods().next().map(|period| period.from.as_millis()) else {
+    let Some(first) = history.watched.watches().next().map(|first| first.period.from.as_millis()) else {
         return Ok(());
     };
     transaction.execute("DELETE FROM watched WHERE began >= ?1", [first])?;
     transaction.execute("UPDATE watched SET until = ?1 WHERE until > ?1", [first])?;
-    for Period { from, until } in history.watched.periods() {
+    for Watch { period: Period { from, until }, recorded_since } in history.watched.watches() {
         transaction.execute(
-            "INSERT INTO watched (began, until) VALUES (?1, ?2)",
-            [from.as_millis(), until.as_millis()],
+            "INSERT INTO watched (began, until, since) VALUES (?1, ?2, ?3)",
+            params![from.as_millis(), until.as_millis(), recorded_since.map(Stamp::as_millis)],
         )?;
     }
     Ok(())

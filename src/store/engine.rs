@@ -19,7 +19,7 @@ use super::state::{LateSilences, State};
 use crate::catalogue::parts::StoreNotice;
 use crate::domain::board::{Incident, IncidentId};
 use crate::domain::event::{Remembered, SeenUp};
-use crate::domain::fact::Fact;
+use crate::domain::fact::{Fact, TunnelWas};
 use crate::domain::names::{SinkId, TunnelId};
 use crate::domain::plan::SinkPlan;
 use crate::domain::rollup::Rollup;
@@ -124,6 +124,15 @@ impl Kept {
             }
             Fact::SilencedChanged { tunnel, from, to, at } => {
                 Self::transition(tunnel, *at, TransitionBody::Silenced { from: *from, to: *to })
+            }
+            Fact::TunnelLeft { tunnel, was, afresh, at } => {
+                let TunnelWas { local, aws, assessment, cause, silenced } = *was;
+                let afresh = *afresh;
+                Self::transition(
+                    tunnel,
+                    *at,
+                    TransitionBody::Left { local, aws, assessment, cause, silenced, afresh },
+                )
             }
             Fact::Watched { at } => Self::Watched(*at),
             Fact::Resumed { gap, at } => Self::HeldUp { gap: *gap, at: *at },

@@ -19,7 +19,8 @@ pub(super) const ROLLUPS_MAX: usize = 10_000;
 /// Transitions held while the disk fails.
 const TRANSITIONS_MAX: usize = 5_000;
 
-/// A change of a tunnel: of its verdicts or assessment, with its evidence, of its cause, or of the silence that covers it.
+/// A change of a tunnel: of its verdicts or assessment, with its evidence, of its cause, or of the silence that covers it; or that it
+/// is watched no longer, or afresh.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Transition {
     pub(super) tunnel: TunnelId,
@@ -31,10 +32,33 @@ pub(super) struct Transition {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum TransitionBody {
-    View { end: End, from: Verdict, view: View },
-    Assessment { from: Assessment, to: Assessment, local: View, aws: View },
-    Cause { from: Option<Cause>, to: Option<Cause> },
-    Silenced { from: Option<SilenceId>, to: Option<SilenceId> },
+    View {
+        end: End,
+        from: Verdict,
+        view: View,
+    },
+    Assessment {
+        from: Assessment,
+        to: Assessment,
+        local: View,
+        aws: View,
+    },
+    Cause {
+        from: Option<Cause>,
+        to: Option<Cause>,
+    },
+    Silenced {
+        from: Option<SilenceId>,
+        to: Option<SilenceId>,
+    },
+    Left {
+        local: Verdict,
+        aws: Verdict,
+        assessment: Assessment,
+        cause: Option<Cause>,
+        silenced: Option<SilenceId>,
+        afresh: bool,
+    },
 }
 
 impl TransitionBody {
@@ -45,6 +69,7 @@ impl TransitionBody {
             Self::Assessment { .. } => "assessment",
             Self::Cause { .. } => "cause",
             Self::Silenced { .. } => "silenced",
+            Self::Left { .. } => "left",
         }
     }
 
@@ -55,7 +80,8 @@ impl TransitionBody {
             Self::View { end: End::Aws, .. }
             | Self::Assessment { .. }
             | Self::Cause { .. }
-            | Self::Silenced { .. } => false,
+            | Self::Silenced { .. }
+            | Self::Left { .. } => false,
         }
     }
 }

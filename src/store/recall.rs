@@ -1,8 +1,8 @@
 //! What is remembered, for reports and the status page, read in parts: no part takes the thread for more than some milliseconds,
 //! and none is held in memory with another.
 //!
-//! First come the incidents on the Board, then those of the file; each with its pages. Then when the daemon watched, then changes, then
-//! minutes, each oldest first. What waits for the disk comes with the last part of its kind, so that nothing is missed that is
+//! First come the incidents on the Board, then those of the file; each with its pages. Then when the daemon watched; then the newest
+//! change before the beginning of each tunnel and kind, by tunnel; then changes, then minutes, each oldest first. What waits for the disk comes with the last part of its kind, so that nothing is missed that is
 //! written between two parts.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::codec;
 use super::database::Database;
-use super::history::{History, TransitionBody};
+use super::history::{History, Transition, TransitionBody};
 use super::open::{self, OpenError};
 use super::state::State;
 use crate::domain::board::{Incident, IncidentId};
@@ -26,10 +26,12 @@ use crate::domain::rollup::Rollup;
 use crate::domain::silence::SilenceId;
 use crate::domain::time::{Now, Stamp};
 use crate::domain::verdict::{Assessment, Verdict};
-use crate::history::{Change, Entry, Minute, Period, Present, Recalled, Wanted};
+use crate::history::{Change, Entry, Minute, Period, Present, Recalled, State as TunnelState, Wanted, Watch};
 
 /// A part has about as many rows; a change takes two microseconds, and a minute less.
 const ROWS: usize = 2_000;
+/// So many tunnels, each with a newest change of each kind.
+const TUNNELS: usize = 100;
 /// An incident takes a hundred times as long.
 const INCIDENTS: usize = 100;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -51,6 +53,8 @@ enum Next {
     Board(Option<IncidentId>),
     Incidents(Option<SettledKey>),
     Watched(i64),
+    /// By tunnel.
+    Before(i64),
     /// By time and number.
     Changes(i64, i64),
     /// By minute, tunnel and digest.
@@ -93,6 +97,7 @@ impl Recall {
                 Next::Board(after) => self.board(after.as_ref(), file, memory, &mut entries)?,
                 Next::Incidents(after) => self.incidents(after, file, memory, &mut entries)?,
                 Next::Watched(after) => self.watched(after, file, memory, &mut entries)?,
+                Next::Before(tunnel) => self.before(tunnel, file, memory, &mut entries)?,
                 Next::Changes(at, id) => self.changes((at, id), file, memory, &mut entries)?,
                 Next::Minutes(minute, tunnel, digest) => {
                     self.minutes((minute, tunnel, digest), file, memory, &mut entries)?
@@ -194,33 +199,71 @@ impl Recall {
         let (since, now) = (self.wanted.since, self.now());
         // As when they are written: what the file says of later is an earlier version of the same.
         let waiting =
-            memory.history.watched.periods_until(self.wanted.until).next().map(|period| period.from);
+            memory.history.watched.watches_until(self.wanted.until).next().map(|first| first.period.from);
         let ends = waiting.unwrap_or(now).min(now);
         let mut last = None;
-        let mut add = |period: Period, ends: Stamp| {
-            let period = Period { until: period.until.min(ends), ..period };
+        let mut add = |watch: Watch, ends: Stamp| {
+            let period = Period { until: watch.period.until.min(ends), ..watch.period };
             if period.from < period.until && since < period.until {
-                entries.push(Entry::Watched(period));
+                entries.push(Entry::Watched(Watch { period, ..watch }));
             }
         };
         if let Some(file) = file
             && file.table_exists(None, "watched")?
         {
-            let mut statement = file.prepare(WATCHED)?;
+            let query = if has_since(file)? { WATCHED } else { WATCHED_WITHOUT_SINCE };
+            let mut statement = file.prepare(query)?;
             let mut rows = statement.query(params![after, since.as_millis(), as_limit(ROWS)])?;
             let mut count = 0;
             while let Some(row) = rows.next()? {
                 count += 1;
                 let from: i64 = row.get(0)?;
-                add(Period { from: Stamp::from_millis(from), until: stamp(row, 1)? }, ends);
+                let period = Period { from: Stamp::from_millis(from), until: stamp(row, 1)? };
+                let recorded_since: Option<i64> = row.get(2)?;
+                add(Watch { period, recorded_since: recorded_since.map(Stamp::from_millis) }, ends);
                 last = (count == ROWS).then_some(from);
             }
         }
         if let Some(last) = last {
             return Ok(Next::Watched(last));
         }
-        memory.history.watched.periods_until(self.wanted.until).for_each(|period| add(period, now));
-        Ok(Next::Changes(since.as_millis(), i64::MIN))
+        memory.history.watched.watches_until(self.wanted.until).for_each(|watch| add(watch, now));
+        Ok(Next::Before(i64::MIN))
+    }
+
+    /// What was so at the beginning.
+    fn before(
+        &self,
+        after: i64,
+        file: Option<&Connection>,
+        memory: &Memory<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> rusqlite::Result<Next> {
+        let since = self.wanted.since.as_millis();
+        // A file of an older release that cannot be written does not say how long what was so went on.
+        if let Some(file) = file
+            && has_since(file)?
+        {
+            let mut tunnels = file.prepare("SELECT id FROM tunnel WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let tunnels = tunnels.query_map(params![after, as_limit(TUNNELS)], |row| row.get(0))?;
+            let tunnels: Vec<i64> = tunnels.collect::<rusqlite::Result<_>>()?;
+            let mut newest = file.prepare(NEWEST)?;
+            for tunnel in &tunnels {
+                for (what, of) in KINDS {
+                    let mut rows = newest.query(params![tunnel, what, of, since])?;
+                    while let Some(row) = rows.next()? {
+                        entries.extend(read_change(row)?);
+                    }
+                }
+            }
+            if let Some(last) = tunnels.last().filter(|_| tunnels.len() == TUNNELS) {
+                return Ok(Next::Before(*last));
+            }
+        }
+        // Those that wait are newer than those of the file.
+        let waiting = memory.history.transitions().filter(|waiting| waiting.at.wall < self.wanted.since);
+        entries.extend(waiting.map(entry_of));
+        Ok(Next::Changes(since, i64::MIN))
     }
 
     fn changes(
@@ -237,11 +280,7 @@ impl Recall {
             while let Some(row) = rows.next()? {
                 count += 1;
                 last = (row.get(0)?, row.get(1)?);
-                let tunnel = tunnel(row, 2)?;
-                let body = row.get_ref(4)?.as_str().unwrap_or_default();
-                if let (Some(tunnel), Ok(body)) = (tunnel, serde_json::from_str::<Changed>(body)) {
-                    entries.push(Entry::Change { at: stamp(row, 0)?, tunnel, change: body.into() });
-                }
+                entries.extend(read_change(row)?);
             }
             if count == ROWS {
                 return Ok(Next::Changes(last.0, last.1));
@@ -249,11 +288,7 @@ impl Recall {
         }
         let wanted = |at: Stamp| self.wanted.since <= at && at <= self.now();
         let waiting = memory.history.transitions().filter(|transition| wanted(transition.at.wall));
-        entries.extend(waiting.map(|transition| Entry::Change {
-            at: transition.at.wall,
-            tunnel: transition.tunnel.clone(),
-            change: change(&transition.body),
-        }));
+        entries.extend(waiting.map(entry_of));
         if self.wanted.minutes {
             // A minute that has begun before the beginning is part of it.
             return Ok(Next::Minutes(self.wanted.since.minute().as_millis(), i64::MIN, i64::MIN));
@@ -315,7 +350,23 @@ const SETTLED: &str = "SELECT settled, vpn, kind, opened, body FROM incident
     WHERE settled >= ?1 AND (settled, vpn, kind, opened) > (?1, ?2, ?3, ?4)
     ORDER BY settled, vpn, kind, opened LIMIT ?5";
 const WATCHED: &str =
-    "SELECT began, until FROM watched WHERE began > ?1 AND until > ?2 ORDER BY began LIMIT ?3";
+    "SELECT began, until, since FROM watched WHERE began > ?1 AND until > ?2 ORDER BY began LIMIT ?3";
+const WATCHED_WITHOUT_SINCE: &str =
+    "SELECT began, until, NULL FROM watched WHERE began > ?1 AND until > ?2 ORDER BY began LIMIT ?3";
+/// As in the index.
+const NEWEST: &str = "SELECT at, transition.id, vpn, outside_ip, body
+    FROM transition CROSS JOIN tunnel ON tunnel.id = tunnel
+    WHERE tunnel = ?1 AND what = ?2 AND CASE what WHEN 'view' THEN substr(body, 9, 14) ELSE '' END = ?3 AND at < ?4
+    ORDER BY at DESC, transition.id DESC LIMIT 1";
+/// The kinds of changes, verdicts by end: what stands in `what`, and in the index.
+const KINDS: [(&str, &str); 6] = [
+    ("view", r#"{"end":"local""#),
+    ("view", r#"{"end":"aws",""#),
+    ("assessment", ""),
+    ("cause", ""),
+    ("silenced", ""),
+    ("left", ""),
+];
 const CHANGES: &str = "SELECT at, transition.id, vpn, outside_ip, body
     FROM transition CROSS JOIN tunnel ON tunnel.id = tunnel
     WHERE at BETWEEN ?1 AND ?3 AND (at > ?1 OR transition.id > ?2) ORDER BY at, transition.id LIMIT ?4";
@@ -342,6 +393,10 @@ fn pages(file: &Connection, id: &IncidentId) -> rusqlite::Result<Vec<(SinkId, St
     let key = params![scope.to_string(), kind.as_str(), opened.as_millis()];
     let rows = statement.query_map(key, |row| Ok((SinkId::new(row.get::<_, String>(0)?), stamp(row, 1)?)))?;
     rows.collect()
+}
+
+fn has_since(file: &Connection) -> rusqlite::Result<bool> {
+    file.column_exists(None, "watched", "since")
 }
 
 fn has_median(file: &Connection) -> rusqlite::Result<bool> {
@@ -377,6 +432,19 @@ fn stamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Stamp> {
     row.get(column).map(Stamp::from_millis)
 }
 
+/// A row of changes; `None` if it cannot be read.
+fn read_change(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
+    let tunnel = tunnel(row, 2)?;
+    let body = row.get_ref(4)?.as_str().unwrap_or_default();
+    let (Some(tunnel), Ok(body)) = (tunnel, serde_json::from_str::<Changed>(body)) else { return Ok(None) };
+    Ok(Some(Entry::Change { at: stamp(row, 0)?, tunnel, change: body.into() }))
+}
+
+fn entry_of(transition: &Transition) -> Entry {
+    let Transition { tunnel, at, body } = transition;
+    Entry::Change { at: at.wall, tunnel: tunnel.clone(), change: change(body) }
+}
+
 /// The tunnel in this column and the next; `None` if it has no address.
 fn tunnel(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TunnelId>> {
     let vpn: String = row.get(column)?;
@@ -388,10 +456,31 @@ fn tunnel(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TunnelId>> {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Changed {
-    View { end: End, from: Verdict, view: ViewOf },
-    Assessment { from: Assessment, to: Assessment },
-    Cause { from: Option<Cause>, to: Option<Cause> },
-    Silenced { from: Option<SilenceId>, to: Option<SilenceId> },
+    View {
+        end: End,
+        from: Verdict,
+        view: ViewOf,
+    },
+    Assessment {
+        from: Assessment,
+        to: Assessment,
+    },
+    Cause {
+        from: Option<Cause>,
+        to: Option<Cause>,
+    },
+    Silenced {
+        from: Option<SilenceId>,
+        to: Option<SilenceId>,
+    },
+    Left {
+        local: Verdict,
+        aws: Verdict,
+        assessment: Assessment,
+        cause: Option<Cause>,
+        silenced: Option<SilenceId>,
+        afresh: bool,
+    },
 }
 
 #[derive(Deserialize)]
@@ -408,6 +497,16 @@ impl From<Changed> for Change {
             Changed::Assessment { from, to } => Self::Assessment { from, to },
             Changed::Cause { from, to } => Self::Cause { from, to },
             Changed::Silenced { from, to } => Self::Silenced { from, to },
+            Changed::Left { local, aws, assessment, cause, silenced, afresh } => {
+                let was = TunnelState {
+                    local: local.into(),
+                    aws: aws.into(),
+                    assessment,
+                    cause,
+                    silence: silenced,
+                };
+                Self::Left { was, afresh }
+            }
         }
     }
 }
@@ -422,6 +521,11 @@ fn change(body: &TransitionBody) -> Change {
         }
         TransitionBody::Cause { from, to } => Change::Cause { from: *from, to: *to },
         TransitionBody::Silenced { from, to } => Change::Silenced { from: *from, to: *to },
+        TransitionBody::Left { local, aws, assessment, cause, silenced, afresh } => {
+            let (local, aws) = ((*local).into(), (*aws).into());
+            let was = TunnelState { local, aws, assessment: *assessment, cause: *cause, silence: *silenced };
+            Change::Left { was, afresh: *afresh }
+        }
     }
 }
 
@@ -449,7 +553,7 @@ pub fn recall_file(
     while let Some(entries) = recall.part(Some(&file), &memory).map_err(failed)? {
         for entry in entries {
             at = at.max(match &entry {
-                Entry::Watched(period) => Some(period.until),
+                Entry::Watched(Watch { period, .. }) => Some(period.until),
                 Entry::Change { at, .. } | Entry::Paged { at, .. } => Some(*at),
                 Entry::Minute(minute) => Some(minute.at + MINUTE),
                 Entry::Incident(_) => None,

@@ -92,10 +92,12 @@ const STEPS: &[&str] = &[
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         body TEXT NOT NULL
     ) STRICT;",
-    "-- When the daemon watched: from, and until. Of any other time nothing is known.
+    "-- When the daemon watched: from, and until. Of any other time nothing is known. Since when every change is recorded: what was
+    -- so at that time goes on until it changes.
     CREATE TABLE watched (
         began INTEGER PRIMARY KEY,
-        until INTEGER NOT NULL
+        until INTEGER NOT NULL,
+        since INTEGER
     ) STRICT;
     -- When an incident's first record at a sink was known, or its first message accepted. It outlives the ledger's row.
     CREATE TABLE paged (
@@ -110,7 +112,10 @@ const STEPS: &[&str] = &[
     -- In microseconds. It stays when the round-trip times are sent.
     ALTER TABLE rollup ADD COLUMN median_rtt INTEGER;
     -- The groups, uplinks and the site that were known to be down when the last run ended.
-    CREATE TABLE down (parent TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;",
+    CREATE TABLE down (parent TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    -- The newest change of a tunnel, by its kind, and of verdicts by end: the beginning of their text is the end.
+    CREATE INDEX transition_newest ON transition
+        (tunnel, what, CASE what WHEN 'view' THEN substr(body, 9, 14) ELSE '' END, at);",
 ];
 
 /// The version this release writes.

@@ -8,7 +8,7 @@ use std::mem;
 use std::time::Duration;
 
 use crate::domain::time::{Now, Stamp, jumped};
-use crate::history::Period;
+use crate::history::{Period, Watch};
 
 /// Ended periods that wait for a disk that fails. The oldest are dropped: they claim nothing then.
 const ENDED_MAX: usize = 1_000;
@@ -20,7 +20,7 @@ const REPORTS_WITHIN: Duration = Duration::from_secs(120);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Watched {
     /// They grow no more.
-    ended: Vec<Period>,
+    ended: Vec<Watch>,
     current: Option<Current>,
     /// From the first to the last change that was lost since the last commit.
     lost: Option<Period>,
@@ -33,13 +33,16 @@ pub(super) struct Watched {
 #[derive(Debug, Clone, Copy)]
 struct Current {
     from: Stamp,
+    /// Since when every change is recorded.
+    since: Stamp,
     /// When the core last reported.
     seen: Now,
 }
 
 impl Current {
-    const fn period(self) -> Period {
-        Period { from: self.from, until: self.seen.wall }
+    const fn watch(self) -> Watch {
+        let period = Period { from: self.from, until: self.seen.wall };
+        Watch { period, recorded_since: Some(self.since) }
     }
 }
 
@@ -54,11 +57,12 @@ impl Watched {
             Some(_) | None => {
                 self.end();
                 // What was recorded under later dates is void: this date is the better one.
-                self.ended.retain_mut(|period| {
+                self.ended.retain_mut(|Watch { period, .. }| {
                     period.until = period.until.min(at.wall);
                     period.from < period.until
                 });
-                self.current = Some(Current { from: at.wall, seen: at });
+                // Nor does what was recorded under another date say what is so.
+                self.current = Some(Current { from: at.wall, since: at.wall, seen: at });
             }
         }
     }
@@ -68,14 +72,21 @@ impl Watched {
         if let Some(current) = &mut self.current {
             let watched_on = (at.mono - gap).since(current.seen.mono);
             current.seen = current.seen.after(watched_on);
+            // What the core has not noticed has not changed, for all that it says.
+            let goes_on = jumped(current.seen, at).is_none().then_some(current.since);
             self.end();
+            self.seen(at);
+            if let (Some(since), Some(current)) = (goes_on, &mut self.current) {
+                current.since = since;
+            }
+            return;
         }
         self.seen(at);
     }
 
     fn end(&mut self) {
-        let ended = self.current.take().map(Current::period);
-        self.ended.extend(ended.filter(|period| period.from < period.until));
+        let ended = self.current.take().map(Current::watch);
+        self.ended.extend(ended.filter(|watch| watch.period.from < watch.period.until));
         self.bound();
     }
 
@@ -90,6 +101,7 @@ impl Watched {
         let lost = Period { from: lost.from.min(at), until: lost.until.max(at) };
         self.lost = Some(lost);
         self.cut(lost);
+        self.recorded_from(lost.until);
     }
 
     /// Changes up to `at` were removed from the file, and so was what was watched before.
@@ -108,7 +120,18 @@ impl Watched {
     pub(super) fn forget_committed(&mut self) {
         if let Some(committed) = self.committed.take() {
             self.trim(committed);
+            self.recorded_from(committed);
             self.changed = true;
+        }
+    }
+
+    /// What was watched from here on does not go on from what was so before.
+    fn recorded_from(&mut self, at: Stamp) {
+        for watch in self.ended.iter_mut().filter(|watch| at <= watch.period.from) {
+            watch.recorded_since = watch.recorded_since.max(Some(at));
+        }
+        if let Some(current) = self.current.as_mut().filter(|current| at <= current.from) {
+            current.since = current.since.max(at);
         }
     }
 
@@ -116,12 +139,13 @@ impl Watched {
     fn cut(&mut self, out: Period) {
         self.changed = true;
         let ended = mem::take(&mut self.ended);
-        self.ended = ended.into_iter().flat_map(|period| without(period, out)).collect();
+        self.ended = ended.into_iter().flat_map(|watch| without(watch, out)).collect();
         if let Some(current) = &mut self.current
             && current.from < out.until
         {
-            let before = Period { from: current.from, until: out.from.min(current.seen.wall) };
-            self.ended.extend(Some(before).filter(|period| period.from < period.until));
+            let mut before = current.watch();
+            before.period.until = out.from.min(current.seen.wall);
+            self.ended.extend(Some(before).filter(|watch| watch.period.from < watch.period.until));
             current.from = out.until;
         }
         self.bound();
@@ -133,19 +157,20 @@ impl Watched {
     }
 
     /// The periods that the file does not have, or not whole; oldest first.
-    pub(super) fn periods(&self) -> impl Iterator<Item = Period> {
-        let current = self.current.map(Current::period).filter(|period| period.from < period.until);
-        self.ended.iter().copied().chain(current)
+    pub(super) fn watches(&self) -> impl Iterator<Item = Watch> {
+        self.watches_until(None)
     }
 
     /// The same, where the core has been seen at this time as well: it reports only once a minute that it watches.
-    pub(super) fn periods_until(&self, present: Option<Stamp>) -> impl Iterator<Item = Period> {
+    pub(super) fn watches_until(&self, present: Option<Stamp>) -> impl Iterator<Item = Watch> {
         let reached = |until: Stamp| present.filter(|at| until < *at && at.since(until) <= REPORTS_WITHIN);
         let current = self.current.map(|current| {
-            let Period { from, until } = current.period();
-            Period { from, until: reached(until).unwrap_or(until) }
+            let mut watch = current.watch();
+            let until = watch.period.until;
+            watch.period.until = reached(until).unwrap_or(until);
+            watch
         });
-        let current = current.filter(|period| period.from < period.until);
+        let current = current.filter(|watch| watch.period.from < watch.period.until);
         self.ended.iter().copied().chain(current)
     }
 
@@ -166,13 +191,15 @@ impl Watched {
     }
 }
 
-/// The parts of a period outside of `out`.
-fn without(period: Period, out: Period) -> impl Iterator<Item = Period> {
+/// The parts of a time of watching outside of `out`.
+fn without(watch: Watch, out: Period) -> impl Iterator<Item = Watch> {
+    let period = watch.period;
     let before = Period { from: period.from, until: period.until.min(out.from) };
     let after = Period { from: period.from.max(out.until), until: period.until };
     let apart = out.until <= period.from || period.until <= out.from;
     let parts = if apart { [Some(period), None] } else { [Some(before), Some(after)] };
-    parts.into_iter().flatten().filter(|part| part.from < part.until)
+    let parts = parts.into_iter().flatten().filter(|part| part.from < part.until);
+    parts.map(move |period| Watch { period, ..watch })
 }
 
 #[cfg(test)]
@@ -186,7 +213,7 @@ mod tests {
 
     fn shown(watched: &Watched) -> Vec<(u64, u64)> {
         let secs = |stamp: Stamp| stamp.since(NOW.wall).as_secs();
-        watched.periods().map(|period| (secs(period.from), secs(period.until))).collect()
+        watched.watches().map(|Watch { period, .. }| (secs(period.from), secs(period.until))).collect()
     }
 
     fn until(secs: u64) -> Watched {
@@ -232,12 +259,12 @@ mod tests {
     fn a_jump_to_before_its_own_beginning_makes_no_negative_period() {
         let mut watched = until(5);
         watched.seen(Now { wall: NOW.wall - Duration::from_secs(10), ..at(6) });
-        assert_eq!(watched.periods().count(), 0, "adjusted");
+        assert_eq!(watched.watches().count(), 0, "adjusted");
         watched.seen(Now { wall: NOW.wall - Duration::from_secs(1000), ..at(7) });
         watched.seen(Now { wall: NOW.wall - Duration::from_secs(999), ..at(8) });
         let from = NOW.wall - Duration::from_secs(1000);
         assert_eq!(
-            watched.periods().collect::<Vec<_>>(),
+            watched.watches().map(|watch| watch.period).collect::<Vec<_>>(),
             [Period { from, until: from + Duration::from_secs(1) }]
         );
     }
@@ -253,6 +280,33 @@ mod tests {
         watched.lost(at(80).wall);
         watched.lost(at(90).wall);
         assert_eq!(shown(&watched), [(60, 80), (90, 100)], "the first part is in the file");
+    }
+
+    fn recorded(watched: &Watched) -> Vec<u64> {
+        let since = watched.watches().filter_map(|watch| watch.recorded_since);
+        since.map(|since| since.since(NOW.wall).as_secs()).collect()
+    }
+
+    #[test]
+    fn what_was_so_goes_on_where_the_host_slept_and_not_where_something_was_lost_or_the_date_jumped() {
+        let mut watched = until(60);
+        watched.held_up(Duration::from_secs(3600), at(3665));
+        watched.seen(at(3700));
+        assert_eq!(recorded(&watched), [0, 0]);
+        watched.trim(at(3680).wall);
+        assert_eq!((shown(&watched), recorded(&watched)), (vec![(3680, 3700)], vec![0]));
+        watched.lost(at(3690).wall);
+        assert_eq!(recorded(&watched), [0, 3690]);
+        watched.seen(Now { wall: at(9000).wall, ..at(3710) });
+        watched.seen(Now { wall: at(9060).wall, ..at(3770) });
+        assert_eq!(recorded(&watched), [0, 3690, 9000]);
+        watched.held_up(Duration::from_secs(100), Now { wall: at(20_000).wall, ..at(3970) });
+        watched.seen(Now { wall: at(20_010).wall, ..at(3980) });
+        assert_eq!(recorded(&watched).last(), Some(&20_000), "the date jumped in its sleep");
+        watched.written();
+        watched.forget_committed();
+        watched.seen(Now { wall: at(20_020).wall, ..at(3990) });
+        assert_eq!(recorded(&watched), [20_010]);
     }
 
     #[test]
@@ -279,8 +333,8 @@ mod tests {
     #[test]
     fn the_core_watches_until_the_present_that_it_shows_unless_its_reports_are_lost() {
         let until = |watched: &Watched, present: u64| {
-            let periods: Vec<Period> = watched.periods_until(Some(at(present).wall)).collect();
-            periods.iter().map(|period| period.until.since(NOW.wall).as_secs()).collect::<Vec<_>>()
+            let watches = watched.watches_until(Some(at(present).wall));
+            watches.map(|Watch { period, .. }| period.until.since(NOW.wall).as_secs()).collect::<Vec<_>>()
         };
         let mut watched = Watched::default();
         watched.seen(at(0));
@@ -298,6 +352,6 @@ mod tests {
             watched.held_up(Duration::from_secs(20), at(100 * n));
             watched.seen(at(100 * n + 1));
         }
-        assert_eq!(watched.periods().count(), ENDED_MAX + 1);
+        assert_eq!(watched.watches().count(), ENDED_MAX + 1);
     }
 }

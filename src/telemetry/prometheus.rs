@@ -150,6 +150,7 @@ impl Prometheus {
             | Fact::MaintenanceChanged { .. }
             | Fact::Resumed { .. }
             | Fact::SilencedChanged { .. }
+            | Fact::TunnelLeft { .. }
             | Fact::Watched { .. }
             | Fact::RollupReady(_)
             | Fact::QualityChanged { .. }

@@ -109,7 +109,7 @@ response_plan = "{storm.PLAN}"
         with contextlib.closing(sqlite3.connect(self.directory / "bothends.db")) as store, store:
             began, = store.execute("SELECT min(began) FROM watched").fetchone()
             day = began - DAY
-            store.execute("INSERT INTO watched VALUES (?, ?)", (day, began - 5_000))
+            store.execute("INSERT INTO watched (began, until) VALUES (?, ?)", (day, began - 5_000))
             changes = store.execute("SELECT at, tunnel, what, body FROM transition ORDER BY id").fetchall()
             broke = min(at for at, _, what, body in changes if what == "view" and '"down"' in body.lower())
             first, = {tunnel for at, tunnel, what, body in changes if at == broke}

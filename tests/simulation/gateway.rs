@@ -15,6 +15,7 @@ use bothends::domain::request::{AwsRequest, EchoRequest, HistoryRequest, Request
 use bothends::domain::rollup::Rollup;
 use bothends::domain::sensor::SenseRequest;
 use bothends::domain::silence::{FromNow, Silence, SilenceId};
+use bothends::domain::status::Status;
 use bothends::domain::time::{Moment, Now, Stamp};
 use bothends::health::Severity;
 use bothends::incident::action::{
@@ -181,6 +182,7 @@ impl Gateway {
         self.plan = Arc::new(plan);
         let now = self.clocks.now(at);
         if let Some(daemon) = &mut self.daemon {
+            self.past.before_reload(&daemon.monitor.status(now));
             daemon.monitor.reconfigure(Arc::clone(&self.plan), now);
         }
     }
@@ -266,6 +268,10 @@ impl Gateway {
 }
 
 impl Daemon {
+    pub fn status(&self, now: Now) -> Status {
+        self.monitor.status(now)
+    }
+
     fn wake(&self) -> Option<Moment> {
         let disk = if self.disk_busy { None } else { self.engine.poll_timeout() };
         let machines = [

@@ -404,7 +404,8 @@ impl World {
         for (index, gateway) in self.gateways.iter_mut().enumerate() {
             let now = gateway.clocks.now(self.at);
             let Gateway { daemon: Some(daemon), past, .. } = gateway else { continue };
-            let said = past.broken(&mut daemon.engine, now).into_iter();
+            let status = daemon.status(now);
+            let said = past.broken(&mut daemon.engine, &status, now).into_iter();
             broken.extend(
                 said.map(|how| format!("what the store says of the past is so: gateway {index}: {how}")),
             );
@@ -445,6 +446,7 @@ impl World {
             let outcome = daemon.drain(gateway.sink.id(), now);
             gateway.dropped += outcome.dropped;
             outcome.facts.iter().for_each(|fact| gateway.past.hear(fact));
+            gateway.past.step(|| daemon.status(now));
             for fact in &outcome.facts {
                 if self.history.is_some()
                     && let Some(line) = history::fact(fact)

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use crate::aws::trial::{
@@ -38,13 +37,8 @@ pub(super) fn run(config: &Config) -> Exit {
     };
     let (mut text, exit) = render(&outcomes);
     text.extend(untried(config));
-    match io::stdout().write_all(text.as_bytes()) {
-        Ok(()) => exit,
-        Err(error) => {
-            complain!("cannot print what AWS said: {error}");
-            Exit::BadNews
-        }
-    }
+    terminal::text(format_args!("{text}"));
+    exit
 }
 
 /// A random UUID (RFC 9562, section 5.4), the form of a record's id.

@@ -16,9 +16,7 @@ const BY_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The clocks by which times are read and shown.
 #[derive(Debug, Clone)]
-pub(super) struct Clocks {
-    zone: TimeZone,
-}
+pub(super) struct Clocks(Calendar);
 
 /// A period as it is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -86,11 +84,11 @@ impl Clocks {
             Some(name) => zones(name).ok_or_else(|| PeriodError::Zone(name.to_owned()))?,
             None => TimeZone::try_system().unwrap_or(TimeZone::UTC),
         };
-        Ok(Self { zone })
+        Ok(Self(Calendar::of(zone)))
     }
 
-    pub(super) fn calendar(&self) -> Calendar {
-        Calendar::of(self.zone.clone())
+    pub(super) const fn calendar(&self) -> &Calendar {
+        &self.0
     }
 
     /// The whole period and its parts, up to the present at most.
@@ -145,7 +143,7 @@ impl Clocks {
         }
         let at: civil::DateTime = text.parse().map_err(|_| form())?;
         let is_midnight = at.time() == civil::Time::midnight();
-        let ambiguous = self.zone.to_ambiguous_zoned(at);
+        let ambiguous = self.calendar().time_zone().to_ambiguous_zoned(at);
         match ambiguous.offset() {
             // A day whose first hour is skipped begins with the next.
             AmbiguousOffset::Gap { .. } if !is_midnight => return Err(PeriodError::Skipped { option, at }),

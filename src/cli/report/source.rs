@@ -70,14 +70,7 @@ impl History {
         way: &Way,
         period: Period,
     ) -> Result<Self, SourceError> {
-        let since = |since: Stamp| {
-            let ask = |client: &Client| Self::ask(client, since);
-            ask_daemon(config, url, way, ask).map_err(SourceError::Daemon)
-        };
-        let history = since(period.from)?;
-        // What was so when the period began is known by what is so now, unless the daemon was restarted meanwhile: then the last
-        // change before it says that, however long ago.
-        if history.begins_in_an_earlier_run(period.from) { since(Stamp::default()) } else { Ok(history) }
+        ask_daemon(config, url, way, |client| Self::ask(client, period.from)).map_err(SourceError::Daemon)
     }
 
     fn ask(client: &Client, since: Stamp) -> Result<Self, Failure> {
@@ -96,16 +89,6 @@ impl History {
                 | HistoryError::CutShort),
             ) => Err(Failure::Unfit(error.to_string())),
         }
-    }
-
-    /// Whether the daemon watched at this time, and its watching was interrupted since.
-    fn begins_in_an_earlier_run(&self, since: Stamp) -> bool {
-        let mut runs = self.entries.iter().filter_map(|entry| match entry {
-            Entry::Watched(run) => Some(run),
-            Entry::Change { .. } | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
-        });
-        let last = runs.clone().map(|run| run.from).max();
-        runs.any(|run| run.from < since && since < run.until && Some(run.from) < last)
     }
 
     /// Everything that a file remembers; what is older than the report says what was so at its beginning.

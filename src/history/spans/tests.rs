@@ -20,7 +20,17 @@ fn period(from: i64, until: i64) -> Period {
 }
 
 fn watched(from: i64, until: i64) -> Entry {
-    Entry::Watched(period(from, until))
+    Entry::Watched(period(from, until).into())
+}
+
+/// A time of watching in which, and since `since`, every change is recorded.
+fn recorded_since(since: i64, from: i64, until: i64) -> Entry {
+    Entry::Watched(Watch { period: period(from, until), recorded_since: Some(at(since)) })
+}
+
+fn left(millis: i64, was: (Said, Assessment), afresh: bool) -> Entry {
+    let was = State { local: was.0, aws: was.0, assessment: was.1, cause: None, silence: None };
+    change(millis, Change::Left { was, afresh })
 }
 
 fn change(millis: i64, change: Change) -> Entry {
@@ -222,6 +232,67 @@ fn a_tunnel_that_left_the_configuration_is_not_up_for_ever() {
 }
 
 #[test]
+fn what_left_the_configuration_was_what_it_was_and_is_not_watched_since_whoever_asks_and_when() {
+    let left = [healthy(0, 10, 30), vec![left(20, UP, false)]].concat();
+    let until_it_left = "0..10 unknown/unknown blind, 10..20 up/up healthy, 20..100 -";
+    let mut other = now(100, Some(UP));
+    other.tunnels[0].id = tunnel(2);
+    // The daemon was restarted meanwhile, or runs on.
+    for more in [vec![watched(40, 100)], vec![watched(0, 100)], vec![recorded_since(0, 0, 100)]] {
+        let entries = [left.clone(), more].concat();
+        for present in [&offline(100), &other] {
+            assert_eq!(shown(&entries, present, period(0, 100)), until_it_left);
+        }
+    }
+    // It came back at 60 in the same run, or at 40 in another.
+    let back = [left.clone(), vec![watched(0, 100)], all(60, (Unknown, Blind), UP)].concat();
+    let again = "0..10 unknown/unknown blind, 10..20 up/up healthy, 20..60 -, 60..100 up/up healthy";
+    assert_eq!(shown(&back, &now(100, Some(UP)), period(0, 100)), again);
+    let restarted = [left, healthy(40, 60, 100)].concat();
+    assert_eq!(
+        shown(&restarted, &now(100, Some(UP)), period(0, 100)),
+        "0..10 unknown/unknown blind, 10..20 up/up healthy, 20..40 -, 40..60 unknown/unknown blind, \
+         60..100 up/up healthy"
+    );
+}
+
+#[test]
+fn what_is_watched_afresh_over_another_route_is_unknown_until_its_ends_say_so_again() {
+    let entries =
+        [healthy(0, 10, 100), all(50, UP, DOWN), vec![left(60, DOWN, true)], all(70, (Unknown, Blind), DOWN)]
+            .concat();
+    assert_eq!(
+        shown(&entries, &now(100, Some(DOWN)), period(0, 100)),
+        "0..10 unknown/unknown blind, 10..50 up/up healthy, 50..60 down/down down, \
+         60..70 unknown/unknown blind, 70..100 down/down down"
+    );
+    // A change at the very moment.
+    let entries = [healthy(0, 10, 100), all(60, UP, DOWN), vec![left(60, DOWN, true)]].concat();
+    assert_eq!(
+        shown(&entries, &now(100, Some((Unknown, Blind))), period(0, 100)),
+        "0..10 unknown/unknown blind, 10..60 up/up healthy, 60..100 unknown/unknown blind"
+    );
+}
+
+#[test]
+fn what_was_so_goes_on_as_long_as_every_change_is_recorded() {
+    let was = |entries: &[Entry]| shown(entries, &now(100, Some(UP)), period(40, 60));
+    let up = |more: Entry| [all(10, (Unknown, Blind), UP), vec![more], healthy(60, 70, 100)].concat();
+    // The host slept, or older changes were removed, and then the daemon was restarted.
+    assert_eq!(was(&up(recorded_since(0, 30, 60))), "40..60 up/up healthy");
+    assert_eq!(was(&up(watched(30, 60))), "40..60 -", "an older release has not recorded since when");
+    assert_eq!(was(&up(recorded_since(20, 30, 60))), "40..60 -", "something was lost, or another run");
+    let left = [up(recorded_since(0, 30, 60)), vec![left(20, UP, false)]].concat();
+    assert_eq!(was(&left), "40..60 -");
+    // What comes next in the same recording must follow from it, and may stand alone.
+    let next =
+        |from| [vec![recorded_since(0, 30, 60), recorded_since(0, 70, 100)], all(80, from, DOWN)].concat();
+    assert_eq!(was(&next(UP)), "40..60 up/up healthy");
+    assert_eq!(was(&[all(10, (Unknown, Blind), DOWN), next(UP)].concat()), "40..60 -");
+    assert_eq!(was(&[all(10, (Unknown, Blind), UP), next(UP)].concat()), "40..60 up/up healthy");
+}
+
+#[test]
 fn an_outage_goes_on_after_a_restart_when_both_ends_have_said_so_again() {
     let entries = [
         healthy(0, 10, 60),
@@ -330,7 +401,13 @@ fn entry() -> impl Strategy<Value = Entry> {
     });
     let silence = || prop::option::of(0..3_u32);
     prop_oneof![
-        2 => (time.clone(), time.clone()).prop_map(|(from, until)| watched(from, until)),
+        1 => (time.clone(), time.clone()).prop_map(|(from, until)| watched(from, until)),
+        1 => (time.clone(), time.clone(), 0..50_i64).prop_map(|(from, until, before)| {
+            recorded_since(from - before, from, until)
+        }),
+        1 => (time.clone(), said(), assessment(), any::<bool>()).prop_map(|(millis, was, both, afresh)| {
+            left(millis, (was, both), afresh)
+        }),
         4 => ends,
         2 => (time.clone(), assessment(), assessment()).prop_map(|(millis, from, to)| both(millis, from, to)),
         1 => (time, silence(), silence()).prop_map(|(millis, from, to)| silenced(millis, from, to)),
@@ -408,7 +485,7 @@ proptest! {
             for span in spans.iter().filter(|span| span.state.is_some()) {
                 for millis in span.period.from.as_millis()..span.period.until.as_millis() {
                     let runs = entries.iter().filter(|entry| matches!(
-                        entry, Entry::Watched(run) if run.from <= at(millis) && at(millis) < run.until
+                        entry, Entry::Watched(Watch { period: run, .. }) if run.from <= at(millis) && at(millis) < run.until
                     ));
                     prop_assert!(runs.count() > 0, "{millis}: {span:?}");
                 }

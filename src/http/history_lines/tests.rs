@@ -129,13 +129,20 @@ fn changes() -> impl Strategy<Value = Change> {
         (of(&Assessment::ALL), of(&Assessment::ALL)).prop_map(|(from, to)| Change::Assessment { from, to }),
         (cause(), cause()).prop_map(|(from, to)| Change::Cause { from, to }),
         (silence(), silence()).prop_map(|(from, to)| Change::Silenced { from, to }),
+        (of(&Said::ALL), of(&Said::ALL), of(&Assessment::ALL), cause(), silence(), any::<bool>()).prop_map(
+            |(local, aws, assessment, cause, silence, afresh)| {
+                Change::Left { was: State { local, aws, assessment, cause, silence }, afresh }
+            }
+        ),
     ]
 }
 
 fn entries() -> impl Strategy<Value = Entry> {
     let rtt = prop::option::of(any::<u32>().prop_map(|micros| Duration::from_micros(micros.into())));
     prop_oneof![
-        (stamps(), stamps()).prop_map(|(from, until)| Entry::Watched(Period { from, until })),
+        (stamps(), stamps(), prop::option::of(stamps())).prop_map(|(from, until, recorded_since)| {
+            Entry::Watched(Watch { period: Period { from, until }, recorded_since })
+        }),
         (stamps(), tunnels(), changes()).prop_map(|(at, tunnel, change)| Entry::Change {
             at,
             tunnel,

@@ -76,7 +76,7 @@ fn remembered(wanted: Wanted, reading: Reading) -> Parts {
         });
         return taken;
     }
-    let watched = Entry::Watched(Period { from: wanted.since, until: fixture::after(30).wall });
+    let watched = Entry::Watched(Period { from: wanted.since, until: fixture::after(30).wall }.into());
     let lost = Entry::Change {
         at: fixture::after(12).wall,
         tunnel: fixture::tunnel(1),
@@ -180,7 +180,7 @@ async fn the_history_comes_in_lines_and_is_read_back() {
     assert_eq!(present, Present::of(&fixture::status()));
     assert_eq!(present.tunnels.len(), 2);
     assert_eq!(entries.len(), 2, "{entries:?}");
-    assert_eq!(entries[0], Entry::Watched(Period { from: since, until: fixture::after(30).wall }));
+    assert_eq!(entries[0], Entry::Watched(Period { from: since, until: fixture::after(30).wall }.into()));
 
     let answer = world.ask("GET /history?since=2025-11-01T00:00:00Z HTTP/1.1").await;
     assert!(answer.to_lowercase().contains("content-type: application/x-ndjson\r\n"), "{answer}");

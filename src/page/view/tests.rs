@@ -72,7 +72,7 @@ impl World {
     /// 24 hours of which both tunnels of each connection were down for ten minutes, with a minute of probes each.
     fn with_a_day(mut self) -> Self {
         let period = Period { from: self.now.wall - SPAN, until: self.now.wall };
-        let mut entries = vec![Entry::Watched(period)];
+        let mut entries = vec![Entry::Watched(period.into())];
         let minute = |minutes: u32| period.from + Duration::from_secs(60) * minutes;
         for of in self.status.vpns.iter().flat_map(|vpn| &vpn.tunnels) {
             let tunnel = &of.id;
@@ -105,7 +105,7 @@ impl World {
                 })
             }));
         }
-        self.past = Past::of(period, Arc::new(present(&self.status)), entries);
+        self.past = Past::of(period, Arc::new(crate::history::Present::of(&self.status)), entries);
         self
     }
 

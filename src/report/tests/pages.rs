@@ -19,7 +19,7 @@ use crate::domain::time::Stamp;
 use crate::domain::verdict::Assessment;
 use crate::history::{Carries, Change, Entry, Happened, Period, Present, Recalled, Said, TunnelThen, What};
 use crate::report::{
-    Asked, Calendar, Page, Report, Rules, analysis, availability_csv, find, html, json, markdown,
+    Asked, Calendar, Fate, Page, Report, Rules, analysis, availability_csv, find, html, json, markdown,
     outages_csv, overview, text, would_have_paged, would_have_paged_csv,
 };
 
@@ -258,6 +258,61 @@ fn what_would_have_paged_in_every_format() {
     compare("would-have-paged.txt", &text(&would_have_paged(&report, &rules, &calendar)));
     compare("would-have-paged.json", &json(&report, Some(&rules), &calendar).unwrap());
     compare("would-have-paged.csv", &would_have_paged_csv(&report, &rules, &calendar));
+}
+
+/// As the daemon does: where the parent's incident does not go, nobody is paged for it.
+#[test]
+fn a_sink_holds_back_what_another_incident_explains_only_if_it_takes_that_one() {
+    let sink = |id: &str, kinds: &[Kind], scopes: Option<Scope>| SinkPlan {
+        id: SinkId::new(id),
+        destination: Destination::new(id),
+        kinds: kinds.iter().copied().collect(),
+        scopes: scopes.map(|scope| BTreeSet::from([scope])),
+    };
+    let connections = || Some(Scope::Connection(VpnId::new("vpn-0a1b2c3d4e5f60718")));
+    let both = || sink("both", &Kind::BY_DEFAULT, None);
+    let children = || sink("children", &Kind::BY_DEFAULT, connections());
+    let outages = || sink("outages", &[Kind::Outage], None);
+    let all = |change: &dyn Fn(&mut Vec<Recalled>)| {
+        let mut all = incidents();
+        change(&mut all);
+        all.into_iter().map(Arc::new).collect::<Vec<_>>()
+    };
+    let fate = |all: &[Arc<Recalled>], sinks: Vec<SinkPlan>| Rules::Sinks(sinks).fate(&all[2], all);
+    let held = || Fate::HeldBack(Withheld::Explained(wan()));
+    let sent = |minute, ids: &[&str]| Fate::Sent {
+        at: at(minute),
+        sinks: ids.iter().map(|id| SinkId::new(*id)).collect(),
+    };
+    let open = all(&|_| {});
+    assert_eq!(fate(&open, vec![both()]), held());
+    assert_eq!(fate(&open, vec![both(), children()]), sent(54, &["children"]));
+    assert_eq!(fate(&open, vec![outages()]), Fate::NoSink);
+    assert_eq!(Rules::Default { why: String::new() }.fate(&open[2], &open), held());
+
+    // The parent's incident is over, and the core releases what is still down some minutes later.
+    let happened = |minute, what| Happened { seq: 2, at: at(minute), what, repeats: 0 };
+    let released = all(&|all| {
+        all[2].timeline.push(happened(58, What::Released));
+        all[3].state = IncidentState::Resolved { at: at(56) };
+    });
+    assert_eq!(fate(&released, vec![both()]), sent(58, &["both"]));
+    assert_eq!(fate(&released, vec![both(), children()]), sent(54, &["both", "children"]));
+    // Of a group its lesser incident goes on, which the sink does not take: its own outage is news there.
+    let lesser = all(&|all| {
+        all[2].id.kind = Kind::Outage;
+        let mut redundancy = all[3].clone();
+        redundancy.id.kind = Kind::RedundancyLost;
+        all[3].state = IncidentState::Resolved { at: at(56) };
+        all.push(redundancy);
+    });
+    assert_eq!(fate(&lesser, vec![outages()]), sent(56, &["outages"]));
+    assert_eq!(fate(&lesser, vec![both()]), held());
+    let silenced = all(&|all| {
+        all[2].timeline[1].what = What::Withheld { by: Withheld::Silenced(SilenceId(7)) };
+    });
+    let by_silence = Fate::HeldBack(Withheld::Silenced(SilenceId(7)));
+    assert_eq!(fate(&silenced, vec![both(), children()]), by_silence);
 }
 
 #[test]

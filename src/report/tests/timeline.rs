@@ -108,7 +108,7 @@ impl Line {
                 Some(_) | None => runs.push(Period { from, until }),
             }
         }
-        runs.into_iter().map(Entry::Watched).collect()
+        runs.into_iter().map(|run| Entry::Watched(run.into())).collect()
     }
 
     /// What lies between the brackets; everything without them.
@@ -173,5 +173,6 @@ pub(super) fn always_up(period: Period) -> Report {
     let case =
         Case { lines: vec![Line { codes: "U".to_owned(), silenced: String::new(), role: Role::Active }] };
     let present = Present { at: period.until, ..case.present() };
-    Report::of(&[Entry::Watched(period)], &present, &Asked { period, parts: Vec::new(), vpn: None }).unwrap()
+    Report::of(&[Entry::Watched(period.into())], &present, &Asked { period, parts: Vec::new(), vpn: None })
+        .unwrap()
 }

@@ -6,6 +6,9 @@
 //! and the minutes of some days; one that says 2000 costs nothing. After a long stop, old history is therefore removed
 //! somewhat later. Rows that a wrong clock stamped with 2000 are the oldest, and go first.
 //!
+//! A tunnel that works for longer than `keep` has no change that is younger. So the newest change of each tunnel and kind stays as long
+//! as the run that recorded it goes on, or anything of that run is remembered: what was so then is so still.
+//!
 //! [`Shares`] divides `max_size`, and [`capacity`] computes how long that lasts, from measured row sizes.
 
 use std::time::Duration;
@@ -154,26 +157,49 @@ fn remove(
     if let Some(began) = oldest(transaction, "SELECT min(began) FROM watched")? {
         removed.forget(transaction, Some(wanted.min(began + reach)))?;
     }
-    let transitions = before("SELECT min(at) FROM transition")?;
-    removed.add(remove_transitions(transaction, "at < ?1", transitions, now)?);
+    let (kept, horizon) = (recorded_since(transaction, wanted.as_millis())?, horizon(transaction, now)?);
+    let query = format!("SELECT at FROM transition WHERE NOT {IS_KEPT} ORDER BY at LIMIT 1");
+    let oldest: Option<i64> = transaction.query_row(&query, [kept, horizon], |row| row.get(0)).optional()?;
+    let reached = oldest.map_or(wanted, |oldest| wanted.min(Stamp::from_millis(oldest) + reach));
+    removed.add(remove_transitions(transaction, "at < ?3", reached.as_millis(), kept, horizon)?);
     settled_before(transaction, before("SELECT min(settled) FROM incident")?)?;
     Ok(removed)
 }
 
-/// Removes the transitions of which this holds for `?1`.
+/// Whether a transition says what is still so: it is the newest of its tunnel and kind, of verdicts by end, and since then every change
+/// is recorded. `?1` is since when, and `?2` the latest date that is not of a wrong clock.
+const IS_KEPT: &str = "(at >= ?1 AND at <= ?2 AND NOT EXISTS (
+    SELECT 1 FROM transition AS newer WHERE newer.tunnel = transition.tunnel AND newer.what = transition.what
+        AND CASE newer.what WHEN 'view' THEN substr(newer.body, 9, 14) ELSE '' END
+            = CASE transition.what WHEN 'view' THEN substr(transition.body, 9, 14) ELSE '' END
+        AND newer.at >= transition.at AND newer.at <= ?2
+        AND (newer.at > transition.at OR newer.id > transition.id)))";
+
+/// Since when the changes are recorded that say what was so at this time: of an earlier run nothing goes on.
+fn recorded_since(transaction: &Transaction<'_>, at: i64) -> rusqlite::Result<i64> {
+    let query = "SELECT since FROM watched WHERE until > ?1 ORDER BY began LIMIT 1";
+    let since: Option<Option<i64>> = transaction.query_row(query, [at], |row| row.get(0)).optional()?;
+    Ok(since.flatten().unwrap_or(i64::MAX))
+}
+
+/// One that a wrong clock stamped with a later time says nothing of the time before it. The core's date may be ahead of the host's.
+fn horizon(transaction: &Transaction<'_>, now: Stamp) -> rusqlite::Result<i64> {
+    let query = "SELECT max(?1, coalesce((SELECT until FROM watched ORDER BY began DESC LIMIT 1), ?1))";
+    transaction.query_row(query, [now.as_millis()], |row| row.get(0))
+}
+
+/// Removes the transitions of which this holds for `?3`, but not those that are kept ([`IS_KEPT`]).
 fn remove_transitions(
     transaction: &Transaction<'_>,
     which: &str,
     value: i64,
-    now: Stamp,
+    kept: i64,
+    horizon: i64,
 ) -> rusqlite::Result<Removed> {
-    // One that a wrong clock stamped with a later time says nothing of the time before it. The core's date may be ahead of the host's.
-    let query = format!(
-        "SELECT max(at) FROM transition
-            WHERE at <= max(?2, coalesce((SELECT until FROM watched ORDER BY began DESC LIMIT 1), ?2)) AND {which}"
-    );
-    let newest: Option<i64> = transaction.query_row(&query, [value, now.as_millis()], |row| row.get(0))?;
-    transaction.execute(&format!("DELETE FROM transition WHERE {which}"), [value])?;
+    let query = format!("SELECT max(at) FROM transition WHERE at <= ?2 AND {which} AND NOT {IS_KEPT}");
+    let newest: Option<i64> = transaction.query_row(&query, [kept, horizon, value], |row| row.get(0))?;
+    let query = format!("DELETE FROM transition WHERE {which} AND NOT {IS_KEPT}");
+    transaction.execute(&query, [kept, horizon, value])?;
     let mut removed = Removed::default();
     removed.forget(transaction, newest.map(Stamp::from_millis))?;
     Ok(removed)
@@ -181,8 +207,13 @@ fn remove_transitions(
 
 /// Removes the oldest transitions and settled incidents beyond their shares of the file.
 fn remove_beyond(transaction: &Transaction<'_>, shares: &Shares, now: Stamp) -> rusqlite::Result<Removed> {
-    let beyond = "id <= (SELECT max(id) FROM transition) - ?1";
-    let removed = remove_transitions(transaction, beyond, shares.transitions, now)?;
+    let beyond = "id <= (SELECT max(id) FROM transition) - ?3";
+    let horizon = horizon(transaction, now)?;
+    let query = "SELECT max(at) FROM transition
+        WHERE at <= ?1 AND id <= (SELECT max(id) FROM transition) - ?2";
+    let until: Option<i64> = transaction.query_row(query, [horizon, shares.transitions], |row| row.get(0))?;
+    let kept = until.map_or(Ok(i64::MAX), |until| recorded_since(transaction, until))?;
+    let removed = remove_transitions(transaction, beyond, shares.transitions, kept, horizon)?;
     let mut statement = transaction.prepare(
         "SELECT settled, octet_length(body) FROM incident WHERE settled IS NOT NULL ORDER BY settled DESC",
     )?;
@@ -274,19 +305,32 @@ fn remove_rollups(transaction: &Transaction<'_>, sent: bool, rows: i64) -> rusql
     )
 }
 
-/// Removes transitions and settled incidents from the older half of the time that they span. `None` if there were none.
+/// Removes transitions and settled incidents from the older half of the time that they span; what is kept elsewhere ([`IS_KEPT`]) only
+/// when nothing else is left. `None` if there were none.
 fn remove_older_half(transaction: &Transaction<'_>, now: Stamp) -> rusqlite::Result<Option<Removed>> {
-    let query = "SELECT min(at), max(at) FROM
-        (SELECT at FROM transition UNION ALL SELECT settled FROM incident WHERE settled IS NOT NULL)";
-    let (Some(oldest), Some(newest)) = transaction
-        .query_row(query, [], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?
-    else {
-        return Ok(None);
-    };
-    let before = oldest + (newest - oldest) / 2 + 1;
-    let removed = remove_transitions(transaction, "at < ?1", before, now)?;
-    settled_before(transaction, before)?;
-    Ok(Some(removed))
+    let newest: Option<i64> =
+        transaction.query_row("SELECT max(at) FROM transition", [], |row| row.get(0))?;
+    let horizon = horizon(transaction, now)?;
+    let since = newest.map_or(Ok(i64::MAX), |newest| recorded_since(transaction, newest.min(horizon) - 1))?;
+    for kept in [since, i64::MAX] {
+        let query = format!(
+            "SELECT min(oldest), max(newest) FROM
+                (SELECT (SELECT at FROM transition WHERE NOT {IS_KEPT} ORDER BY at LIMIT 1) AS oldest,
+                        (SELECT at FROM transition WHERE NOT {IS_KEPT} ORDER BY at DESC LIMIT 1) AS newest
+                    UNION ALL SELECT min(settled), max(settled) FROM incident)"
+        );
+        let (Some(oldest), Some(newest)) = transaction.query_row(&query, [kept, horizon], |row| {
+            Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?))
+        })?
+        else {
+            continue;
+        };
+        let before = oldest + (newest - oldest) / 2 + 1;
+        let removed = remove_transitions(transaction, "at < ?3", before, kept, horizon)?;
+        settled_before(transaction, before)?;
+        return Ok(Some(removed));
+    }
+    Ok(None)
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);

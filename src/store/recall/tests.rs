@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::board::IncidentState;
 use crate::domain::cause::{Confidence, Diagnosis};
-use crate::domain::fact::Fact;
+use crate::domain::fact::{Fact, TunnelWas};
 use crate::domain::names::Kind;
 use crate::domain::verdict::{Evidence, LocalEvidence, View, Why};
 use crate::history::Said;
@@ -41,7 +41,7 @@ fn recalled(engine: &mut StoreEngine, wanted: Wanted) -> Vec<Entry> {
 fn watched(engine: &mut StoreEngine) -> Vec<(i64, i64)> {
     let secs = |stamp: Stamp| (stamp.as_millis() - NOW.wall.as_millis()) / 1000;
     let period = |entry| match entry {
-        Entry::Watched(Period { from, until }) => Some((secs(from), secs(until))),
+        Entry::Watched(Watch { period, .. }) => Some((secs(period.from), secs(period.until))),
         Entry::Change { .. } | Entry::Incident(_) | Entry::Paged { .. } | Entry::Minute(_) => None,
     };
     recalled(engine, ALL).into_iter().filter_map(period).collect()
@@ -90,10 +90,15 @@ fn facts() -> Vec<Fact> {
     ]
 }
 
+fn watched_until(secs: u64) -> Entry {
+    let period = Period { from: at(0).wall, until: at(secs).wall };
+    Entry::Watched(Watch { period, recorded_since: Some(at(0).wall) })
+}
+
 fn of_the_facts() -> Vec<Entry> {
     let change = |secs, change| Entry::Change { at: at(secs).wall, tunnel: tunnel(), change };
     vec![
-        Entry::Watched(Period { from: at(0).wall, until: at(65).wall }),
+        watched_until(65),
         change(10, Change::Verdict { end: End::Local, from: Said::Unknown, to: Said::Down }),
         change(10, Change::Assessment { from: Assessment::Blind, to: Assessment::Unconfirmed(End::Local) }),
         change(12, Change::Cause { from: None, to: Some(Cause::IkeDown) }),
@@ -133,8 +138,59 @@ fn only_what_touches_the_time_that_is_asked_about_is_handed_out() {
     record(&mut engine, facts());
     engine.commit(NOW).unwrap();
     for (since, count) in [(0, 6), (10, 6), (11, 4), (13, 3), (21, 2), (59, 2), (64, 1), (66, 0)] {
-        let recalled = recalled(&mut engine, Wanted { since: at(since).wall, ..ALL });
+        let mut recalled = recalled(&mut engine, Wanted { since: at(since).wall, ..ALL });
+        let earlier =
+            |entry: &Entry| matches!(entry, Entry::Change { at: when, .. } if *when < at(since).wall);
+        recalled.retain(|entry| !earlier(entry));
         assert_eq!(recalled.len(), count, "{since}: {recalled:#?}");
+    }
+}
+
+/// How a tunnel left, with everything as it begins.
+fn left(secs: u64) -> Fact {
+    let unknown = Verdict::Unknown(Why::Starting);
+    let was = TunnelWas {
+        local: unknown,
+        aws: unknown,
+        assessment: Assessment::Blind,
+        cause: None,
+        silenced: None,
+    };
+    Fact::TunnelLeft { tunnel: tunnel(), was, afresh: true, at: at(secs) }
+}
+
+#[test]
+fn a_part_begins_with_what_was_so_the_newest_change_before_it_of_each_kind() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut engine = engine(&settings(directory.path()));
+    record(&mut engine, [Fact::Watched { at: at(0) }]);
+    let changes =
+        facts().into_iter().filter(|fact| !matches!(fact, Fact::Watched { .. } | Fact::RollupReady(_)));
+    let of_aws = |fact: Fact, secs| match fact {
+        Fact::ViewChanged { tunnel, end: _, from, view, at: _ } => {
+            Fact::ViewChanged { tunnel, end: End::Aws, from, view, at: at(secs) }
+        }
+        other => other,
+    };
+    record(&mut engine, [down(5), of_aws(down(6), 6)].into_iter().chain(changes).chain([left(21), down(70)]));
+    for committed in [false, true] {
+        let entries = recalled(&mut engine, Wanted { since: at(30).wall, minutes: false, ..ALL });
+        let mut earlier: Vec<u64> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Change { at, .. } => Some(at.since(NOW.wall).as_secs()),
+                _ => None,
+            })
+            .collect();
+        earlier.sort_unstable();
+        let newest = [6, 10, 10, 12, 20, 21, 70];
+        if committed {
+            assert_eq!(earlier, newest, "{entries:#?}");
+        } else {
+            // What waits comes as a whole.
+            assert!(newest.iter().all(|secs| earlier.contains(secs)), "{entries:#?}");
+        }
+        engine.commit(NOW).unwrap();
     }
 }
 
@@ -145,8 +201,11 @@ fn what_came_after_the_present_that_is_shown_is_not_handed_out() {
     record(&mut engine, facts());
     for committed in [false, true] {
         let recalled = recalled(&mut engine, Wanted { until: Some(at(12).wall), minutes: false, ..ALL });
-        let until = Entry::Watched(Period { from: at(0).wall, until: at(12).wall });
-        assert_eq!(recalled, [vec![until], of_the_facts()[1..4].to_vec()].concat(), "{committed}");
+        assert_eq!(
+            recalled,
+            [vec![watched_until(12)], of_the_facts()[1..4].to_vec()].concat(),
+            "{committed}"
+        );
         engine.commit(NOW).unwrap();
     }
 }

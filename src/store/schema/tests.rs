@@ -220,7 +220,7 @@ fn this_release_goes_on_with_a_file_of_version_1() {
     connection
         .execute_batch(
             "DROP TABLE hour; DROP TABLE silence; DROP TABLE watched; DROP TABLE paged; DROP TABLE down;
-             DROP INDEX incident_settled;
+             DROP INDEX incident_settled; DROP INDEX transition_newest;
              ALTER TABLE seen_up DROP COLUMN source_ip; ALTER TABLE seen_up DROP COLUMN interface;
              ALTER TABLE rollup DROP COLUMN median_rtt;
              PRAGMA user_version = 1",

@@ -65,5 +65,5 @@ INSERT INTO "rollup" ("minute", "tunnel", "digest", "replies", "late", "lost", "
 INSERT INTO "rollup" ("minute", "tunnel", "digest", "replies", "late", "lost", "faults", "up", "both_ends_down", "rtt", "sent", "median_rtt") VALUES (1799999760000, 1, -8813825250913018699, 59, 1, 2, 3, NULL, 0, NULL, 1, 12345);
 INSERT INTO "rollup" ("minute", "tunnel", "digest", "replies", "late", "lost", "faults", "up", "both_ends_down", "rtt", "sent", "median_rtt") VALUES (1799999820000, 2, 4050904693291753861, 59, 1, 2, 3, 0, 1, '[]', 0, NULL);
 INSERT INTO "rollup" ("minute", "tunnel", "digest", "replies", "late", "lost", "faults", "up", "both_ends_down", "rtt", "sent", "median_rtt") VALUES (1799999880000, 1, -7748073164495245721, 59, 1, 2, 3, 1, NULL, '[[1,2],[12345678,55],[18446744073709551615,1]]', 0, 12345);
-INSERT INTO "watched" ("began", "until") VALUES (1799999300000, 1800000000000);
+INSERT INTO "watched" ("began", "until", "since") VALUES (1799999300000, 1800000000000, 1799999300000);
 INSERT INTO "paged" ("vpn", "kind", "opened", "sink", "at") VALUES ('vpn-1', 'outage', 1799999900000, 'incident_manager', 1800000000000);

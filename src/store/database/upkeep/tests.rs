@@ -10,11 +10,11 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::domain::names::TunnelId;
+use crate::domain::names::{End, TunnelId};
 use crate::domain::rollup::Rollup;
 use crate::store::database::Database;
 use crate::store::fixture::{DAY, KEEP, MAX_SIZE, NOW, incident, rollup, row, transition, tunnel};
-use crate::store::history::{History, Transition};
+use crate::store::history::{History, Transition, TransitionBody};
 use crate::store::state::State;
 
 const DAY_MINUTES: i64 = 24 * 60;
@@ -203,6 +203,66 @@ fn what_was_removed_is_not_observed() {
     while remove_older_half(&transaction, NOW.wall).unwrap().is_some() {}
     transaction.commit().unwrap();
     assert_eq!(watched(&database), [], "for lack of room: everything");
+}
+
+/// A change of AWS's verdict on another tunnel.
+fn other_change(history: &mut History, minute: i64) {
+    let mut one = History::default();
+    change(&mut one, minute);
+    for Transition { at, body, .. } in one.transitions() {
+        let TransitionBody::View { from, view, .. } = body.clone() else { panic!() };
+        let body = TransitionBody::View { end: End::Aws, from, view };
+        history.transition(Transition { at: *at, tunnel: of(9), body });
+    }
+}
+
+fn changes(database: &Database) -> Vec<i64> {
+    ages(database, "SELECT at FROM transition ORDER BY at")
+}
+
+/// One tunnel has worked for longer than anything is kept, and another flaps.
+#[test]
+fn the_newest_change_of_a_tunnel_stays_as_long_as_its_run_goes_on() {
+    let (_directory, mut database) = database();
+    let old = -100 * DAY_MINUTES;
+    let flaps = [old + 10, old + 20, old + 30, -50, -40];
+    let mut history = History::default();
+    change(&mut history, old - 1);
+    change(&mut history, old);
+    flaps.iter().for_each(|minute| other_change(&mut history, *minute));
+    write(&mut database, &history, NOW);
+    let removed = database.write(&State::default(), &History::default(), NOW.after(HOUR)).unwrap();
+    assert_eq!(changes(&database), [old, -50, -40], "by age");
+    assert!(removed.before.is_some());
+    let later = NOW.after(2 * HOUR);
+    let none = database.write(&State::default(), &History::default(), later).unwrap();
+    assert_eq!((changes(&database), none.before.is_some()), (vec![old, -50, -40], true));
+
+    let transaction = database.connection.transaction().unwrap();
+    let shares = Shares { transitions: 1, ..Shares::of(MAX_SIZE) };
+    remove_beyond(&transaction, &shares, NOW.wall).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(changes(&database), [old, -40], "by its share");
+
+    let transaction = database.connection.transaction().unwrap();
+    assert!(remove_older_half(&transaction, NOW.wall).unwrap().is_some());
+    let left: i64 = transaction.query_row("SELECT count(*) FROM transition", [], |row| row.get(0)).unwrap();
+    assert!(left < 2, "at last they go, too");
+}
+
+#[test]
+fn the_newest_change_of_a_tunnel_goes_with_its_run() {
+    let (_directory, mut database) = database();
+    let old = -100 * DAY_MINUTES;
+    let mut history = History::default();
+    change(&mut history, old);
+    write(&mut database, &history, NOW);
+    // Another run, which was watched when what is kept begins.
+    let mut history = History::default();
+    [old + 60, -60].iter().for_each(|minute| other_change(&mut history, *minute));
+    write(&mut database, &history, NOW);
+    pass(&mut database, 3, |now| now.wall);
+    assert_eq!(changes(&database), [-60]);
 }
 
 #[test]
