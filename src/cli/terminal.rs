@@ -40,10 +40,8 @@ pub(super) fn text(text: Arguments<'_>) {
 
 /// The exit code of a command that is done: what could not be written has not succeeded. Any other exit code says more.
 pub(super) fn finished(exit: Exit) -> Exit {
-    match exit {
-        Exit::Success if FAILED.load(Ordering::Relaxed) => Exit::BadNews,
-        exit => exit,
-    }
+    let is_cut = exit == Exit::Success && FAILED.load(Ordering::Relaxed);
+    if is_cut { Exit::BadNews } else { exit }
 }
 
 /// The same, where it matters whether somebody reads it.

@@ -137,10 +137,12 @@ struct Held {
 fn withheld_of(incident: &Recalled) -> Vec<Held> {
     let mut all: Vec<Held> = Vec::new();
     for entry in &incident.timeline {
-        let by = match &entry.what {
-            What::Withheld { by } => Some(by),
-            What::Released => None,
-            _ => continue,
+        let by = if let What::Withheld { by } = &entry.what {
+            Some(by)
+        } else if entry.what == What::Released {
+            None
+        } else {
+            continue;
         };
         if let Some(last) = all.last_mut() {
             last.until.get_or_insert(entry.at);
@@ -186,14 +188,14 @@ fn known_at(all: &[Arc<Recalled>], from: Stamp, at: Stamp) -> impl Iterator<Item
         other.id.opened <= at && other.ended().is_none_or(|ended| from <= ended)
     };
     all.iter().filter(was_there).map(move |other| {
-        let by =
-            other.timeline.iter().take_while(|entry| entry.at <= at).fold(None, |by, entry| {
-                match &entry.what {
-                    What::Withheld { by } => Some(by),
-                    What::Released => None,
-                    _ => by,
-                }
-            });
+        let mut by = None;
+        for entry in other.timeline.iter().take_while(|entry| entry.at <= at) {
+            if let What::Withheld { by: now } = &entry.what {
+                by = Some(now);
+            } else if entry.what == What::Released {
+                by = None;
+            }
+        }
         Known {
             scope: &other.id.scope,
             kind: other.id.kind,

@@ -166,20 +166,18 @@ fn a_part_begins_with_what_was_so_the_newest_change_before_it_of_each_kind() {
     record(&mut engine, [Fact::Watched { at: at(0) }]);
     let changes =
         facts().into_iter().filter(|fact| !matches!(fact, Fact::Watched { .. } | Fact::RollupReady(_)));
-    let of_aws = |fact: Fact, secs| match fact {
-        Fact::ViewChanged { tunnel, end: _, from, view, at: _ } => {
-            Fact::ViewChanged { tunnel, end: End::Aws, from, view, at: at(secs) }
-        }
-        other => other,
+    let of_aws = |fact: Fact, secs| {
+        let Fact::ViewChanged { tunnel, end: _, from, view, at: _ } = fact else { panic!() };
+        Fact::ViewChanged { tunnel, end: End::Aws, from, view, at: at(secs) }
     };
     record(&mut engine, [down(5), of_aws(down(6), 6)].into_iter().chain(changes).chain([left(21), down(70)]));
     for committed in [false, true] {
         let entries = recalled(&mut engine, Wanted { since: at(30).wall, minutes: false, ..ALL });
         let mut earlier: Vec<u64> = entries
             .iter()
-            .filter_map(|entry| match entry {
-                Entry::Change { at, .. } => Some(at.since(NOW.wall).as_secs()),
-                _ => None,
+            .filter_map(|entry| {
+                let Entry::Change { at, .. } = entry else { return None };
+                Some(at.since(NOW.wall).as_secs())
             })
             .collect();
         earlier.sort_unstable();
