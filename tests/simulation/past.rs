@@ -44,7 +44,7 @@ impl Past {
     /// A step is over: what `/status` says is remembered of one in many, and of every one before a reload.
     pub fn step(&mut self, status: impl FnOnce() -> Status) {
         self.steps += 1;
-        if self.steps % LOOKS_EVERY == 0 {
+        if self.steps.is_multiple_of(LOOKS_EVERY) {
             self.said.push(Present::of(&status()));
         }
     }
