@@ -88,7 +88,14 @@ impl Spans {
             last.running = last.period.until + WRITTEN_WITHIN >= present.at && last.period.from <= present.at;
         }
         let tunnels = changes.into_iter().map(|(id, mut changes)| {
-            changes.sort_by_key(|(at, _)| *at);
+            // What changes at the moment of a reload changed before it.
+            changes.sort_by_key(|(at, change)| match change {
+                Change::Left { was: _, afresh } => (*at, if *afresh { 1 } else { 2 }),
+                Change::Verdict { .. }
+                | Change::Assessment { .. }
+                | Change::Cause { .. }
+                | Change::Silenced { .. } => (*at, 0),
+            });
             let now = Now { at: present.at, tunnel: now.get(id).copied() };
             (id.clone(), spans_of(&changes, &runs, now, period))
         });
@@ -269,19 +276,13 @@ impl Chains {
         let early = changes.get(..early).unwrap_or_default();
         let in_runs = runs.iter().map(|run| run.part_of(changes, |(at, _)| *at));
         for part in [early].into_iter().chain(in_runs) {
-            // It left in this run, and since then has not changed.
-            let (mut aws_gone, mut both_gone) = (false, false);
+            // What left in this run and has not changed since. With the first change the tunnel is back, and the rest is as it begins.
+            let (mut local_gone, mut aws_gone, mut both_gone) = (false, false, false);
             for (at, change) in part {
                 match change {
                     Change::Verdict { end: End::Local, from, to } => {
                         local.push((*at, Some(*from), Some(*to)));
-                        // It is back.
-                        if std::mem::take(&mut aws_gone) {
-                            aws.push((*at, None, Some(Said::Unknown)));
-                        }
-                        if std::mem::take(&mut both_gone) {
-                            assessment.push((*at, None, Some(Assessment::Blind)));
-                        }
+                        local_gone = false;
                     }
                     Change::Verdict { end: End::Aws, from, to } => {
                         aws.push((*at, Some(*from), Some(*to)));
@@ -290,6 +291,20 @@ impl Chains {
                     Change::Assessment { from, to } => {
                         assessment.push((*at, Some(*from), Some(*to)));
                         both_gone = false;
+                    }
+                    Change::Cause { .. } | Change::Silenced { .. } | Change::Left { .. } => {}
+                }
+                match change {
+                    Change::Verdict { .. } | Change::Assessment { .. } => {
+                        if std::mem::take(&mut local_gone) {
+                            local.push((*at, None, Some(Said::Unknown)));
+                        }
+                        if std::mem::take(&mut aws_gone) {
+                            aws.push((*at, None, Some(Said::Unknown)));
+                        }
+                        if std::mem::take(&mut both_gone) {
+                            assessment.push((*at, None, Some(Assessment::Blind)));
+                        }
                     }
                     Change::Cause { from, to } => cause.push((*at, Some(*from), Some(*to))),
                     Change::Silenced { from, to } => silence.push((*at, Some(*from), Some(*to))),
@@ -301,7 +316,7 @@ impl Chains {
                         assessment.push((*at, Some(both), afresh.then_some(Assessment::Blind)));
                         cause.push((*at, Some(why), Some(None)));
                         silence.push((*at, Some(by), Some(None)));
-                        (aws_gone, both_gone) = (!afresh, !afresh);
+                        (local_gone, aws_gone, both_gone) = (!afresh, !afresh, !afresh);
                     }
                 }
             }
