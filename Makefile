@@ -53,7 +53,8 @@ soak: ## random cases of the properties once, then random schedules in the simul
 	  PROPTEST_RNG_SEED=$$seed cargo test --locked --lib --test core
 	BOTHENDS_SCRIPTS=1000 cargo test --locked --config profile.dev.package.bothends.opt-level=2 --config profile.dev.package.bothends.debug-assertions=false \
 	  --test core pages_are_causes -- --nocapture
-	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --test simulation soak -- --nocapture
+	BOTHENDS_SOAK=$(or $(SOAK),0) BOTHENDS_SEED=$(or $(SEED),1000000) cargo test --locked --config profile.dev.package.bothends.opt-level=1 \
+	  --test simulation soak -- --nocapture
 
 fuzz: ## hostile neighbours: random answers for the parsers of every target, each for SECS=60 (TARGETS="vici frr"; needs a nightly Rust)
 	@tests/setup.sh cargo-fuzz

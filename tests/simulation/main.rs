@@ -1,7 +1,7 @@
 //! A deterministic simulation: the real core, reconciler, publisher and store under virtual time, in a world with every
 //! kind of failure, compared with that world's own truth.
 //!
-//! `make test` plays 2,000 schedules, `make soak` plays on until it is stopped. A failing seed is shrunk, and printed
+//! `make test` plays 2,000 schedules (optimised: `tests/all.sh`), `make soak` plays on until it is stopped. A failing seed is shrunk, and printed
 //! with the one command that replays it; `BOTHENDS_HISTORY=1` makes a replay print what happened.
 //!
 //! [`schedule`] draws what happens, [`world`] lets it happen ([`gateway`] is the daemon, composed as in `daemon.rs`;
