@@ -136,6 +136,13 @@ impl Past {
         broken
     }
 
+    /// What comes back is unobserved until both ends have spoken of it.
+    fn has_left(&self, id: &TunnelId, at: Stamp) -> bool {
+        self.changes.iter().any(|(left, tunnel, change)| {
+            *left <= at && tunnel == id && matches!(change, Change::Left { .. })
+        })
+    }
+
     /// Where the spans of the past are not what the daemon said then.
     fn says_otherwise(
         &self,
@@ -161,7 +168,9 @@ impl Past {
                     // It is not known that it was not there yet.
                     (None, recalled) => recalled.is_none_or(|state| state == BEGINS),
                     (Some(then), None) => {
-                        !watched(at) || then.role == Role::Unused || state_of(then) == BEGINS
+                        let is_half = then.local == Said::Unknown || then.aws == Said::Unknown;
+                        let unheard = is_half && self.has_left(id, at);
+                        !watched(at) || then.role == Role::Unused || state_of(then) == BEGINS || unheard
                     }
                     (Some(then), Some(recalled)) => recalled == state_of(then),
                 };
