@@ -811,7 +811,7 @@ def stopping_it_in_an_incident_names_the_record_that_stays_open(machine, site):
     machine.wait("it has the record", lambda: arn in machine.run("bothends", "status", check=False).output)
     # A removal of a running daemon.
     printed = machine.run("apt-get", "remove", "--yes", "bothends").output
-    holds(printed, "these records stay open", "outage on", f"record at incident_manager: {arn}")
+    holds(printed, "these records stay open", "outage on", "record at incident_manager:", arn)
     # A removal of a stopped daemon.
     install(machine, site.package)
     the_incident_is_still_the_same(machine, site, before)
