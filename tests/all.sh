@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Every test: "make test" calls it, after what the tests need is installed.
 #
-# The core and the simulation only calculate, thousands of hours of it: optimised they take a seventh of the time, which is far more than
-# the second build costs. They take what the other tests, which mostly wait for real tunnels, leave of the CPU: their policy (SCHED_IDLE)
-# lets everything else go first, so it delays no echo.
+# The core and the simulation only calculate. Optimised they take a seventh of the time, which saves more than the second build costs.
+# They run on what the other tests, which mostly wait for real tunnels, leave of the CPU: their policy (SCHED_IDLE) lets everything else
+# go first, so they delay no echo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 calculate=(--test core --test simulation --config profile.dev.package.bothends.opt-level=1)
